@@ -1,0 +1,175 @@
+//! What reconciles share, and what the process knows of itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use kube::runtime::reflector::Store;
+use kube::{Client, ResourceExt};
+
+use super::Guarded;
+use crate::api::{CloudOperation, CloudOperationStatus};
+use crate::credentials::Secrets;
+use crate::decision::{Memory, Poll};
+use crate::events::Announcer;
+use crate::metrics::Metrics;
+use crate::observation::State;
+use crate::schedule::elapsed;
+use crate::upstream::Upstream;
+
+/// How late a poll must be for the process to count as stuck: later than any pause a cloud may ask for.
+const STUCK: Duration = Duration::from_secs(1800);
+/// How recent an end must be for its Event to be made sure of after a restart.
+const RECENT: Duration = Duration::from_secs(600);
+
+/// What a reconcile works with.
+pub struct Context {
+    pub(super) client: Client,
+    pub(super) secrets: Secrets,
+    pub(super) upstream: Upstream,
+    pub(super) announcer: Announcer,
+    /// When this process began to follow operations.
+    led_since: OnceLock<Timestamp>,
+    /// By namespace and name, so that whatever is created anew takes its namesake's place.
+    followed: Mutex<HashMap<(String, String), Followed>>,
+    stores: Mutex<Vec<Store<Guarded>>>,
+    stage: AtomicU8,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// How far the process is; each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The API server has not answered yet.
+    Starting,
+    /// Another process leads.
+    Standby,
+    /// This process leads.
+    Leading,
+}
+
+/// What is kept of an object between two polls; a restart loses it without harm.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Followed {
+    uid: String,
+    /// On the clock that is never set.
+    pub(super) due: Option<Instant>,
+    /// When the last answer arrived.
+    pub(super) answered: Option<Instant>,
+    pub(super) memory: Memory,
+}
+
+impl Context {
+    /// Calls Kubernetes through `client` and clouds through `upstream`; Events name the process `instance`.
+    pub fn new(client: Client, upstream: Upstream, instance: String, metrics: Arc<Metrics>) -> Self {
+        Self {
+            secrets: Secrets::new(client.clone()),
+            announcer: Announcer::new(client.clone(), instance),
+            client,
+            upstream,
+            led_since: OnceLock::new(),
+            followed: Mutex::default(),
+            stores: Mutex::default(),
+            stage: AtomicU8::new(Stage::Starting as u8),
+            metrics,
+        }
+    }
+
+    /// Notes how far the process is.
+    pub fn reach(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Relaxed);
+        if stage == Stage::Leading {
+            self.led_since.get_or_init(Timestamp::now);
+        }
+    }
+
+    /// Whether this process leads.
+    pub fn is_leading(&self) -> bool {
+        self.stage.load(Ordering::Relaxed) == Stage::Leading as u8
+    }
+
+    /// Why the process is not ready, if so.
+    pub fn unready(&self) -> Option<&'static str> {
+        let stage = self.stage.load(Ordering::Relaxed);
+        if stage == Stage::Starting as u8 {
+            return Some("the API server has not answered yet\n");
+        }
+        let is_unread = |store: &Store<Guarded>| store.wait_until_ready().now_or_never().is_none();
+        (self.is_leading() && self.stores().iter().any(is_unread))
+            .then_some("the CloudOperations have not been listed yet\n")
+    }
+
+    /// Why the process is to be started anew, if so: polls that were due long ago were never made.
+    pub fn stuck(&self) -> Option<String> {
+        let oldest = self.followed().values().filter_map(|followed| followed.due).min()?;
+        let late = oldest.elapsed();
+        (late > STUCK).then(|| format!("a poll is {} s late", late.as_secs()))
+    }
+
+    /// Calls `each` with every CloudOperation that is known.
+    pub fn each_operation(&self, mut each: impl FnMut(&CloudOperation)) {
+        for store in self.stores().iter() {
+            store.state().iter().filter_map(|object| object.0.as_ref().ok()).for_each(&mut each);
+        }
+    }
+
+    pub(super) fn stores(&self) -> MutexGuard<'_, Vec<Store<Guarded>>> {
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is kept of `operation`, nothing where that is of a namesake.
+    pub(super) fn recall(&self, operation: &CloudOperation) -> Followed {
+        let uid = operation.uid().unwrap_or_default();
+        self.followed().get(&key(operation)).filter(|kept| kept.uid == uid).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn plan(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, memory: Memory) {
+        let uid = operation.uid().unwrap_or_default();
+        let due = Instant::now().checked_add(elapsed(now, due));
+        let answered = self.recall(operation).answered;
+        self.followed().insert(key(operation), Followed { uid, due, answered, memory });
+    }
+
+    pub(super) fn forget(&self, namespace: Option<String>, name: String) {
+        self.followed().remove(&(namespace.unwrap_or_default(), name));
+    }
+
+    fn followed(&self) -> MutexGuard<'_, HashMap<(String, String), Followed>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_poll(&self, operation: &CloudOperation, poll: &Poll, lag: Option<Duration>) {
+        let provider = operation.spec.provider.name();
+        let kept = self.recall(operation);
+        let uid = operation.uid().unwrap_or_default();
+        let answered = Instant::now().checked_sub(poll.age);
+        self.followed().insert(key(operation), Followed { uid, answered, ..kept });
+        self.metrics.count_poll(provider, lag.unwrap_or_default());
+        if poll.result.as_ref().is_ok_and(|observation| observation.state == State::Unrecognized) {
+            self.metrics.count_unrecognized(provider);
+        }
+    }
+
+    pub(super) fn count_end(&self, operation: &CloudOperation, status: &CloudOperationStatus) {
+        if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
+            let result = status.conditions.iter().find(|c| c.type_ == "Succeeded").map_or("", |c| &c.reason);
+            self.metrics.count_end(operation.spec.provider.name(), result, elapsed(start.0, end.0));
+        }
+    }
+
+    /// Whether the process before this one may have died between writing the end and announcing it.
+    pub(super) fn may_have_missed_the_end(&self, status: &CloudOperationStatus, now: Timestamp) -> bool {
+        let Some(since) = self.led_since.get().copied() else { return false };
+        let ended = status.conditions.iter().find(|c| c.type_ == "Finished").map(|c| c.last_transition_time.0);
+        let is_new_here = elapsed(since, now) < RECENT;
+        is_new_here && ended.is_some_and(|ended| ended <= since && elapsed(ended, since) < RECENT)
+    }
+}
+
+fn key(operation: &CloudOperation) -> (String, String) {
+    (operation.namespace().unwrap_or_default(), operation.name_any())
+}

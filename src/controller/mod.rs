@@ -1,0 +1,336 @@
+//! The shell around the core: watches objects, asks clouds, writes statuses. The only place that knows both Kubernetes
+//! and a cloud, and that reads the clock.
+
+mod context;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::{PredicateConfig, WatchStreamExt, reflector, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+
+use context::Followed;
+pub use context::{Context, Stage};
+
+use crate::api::{CloudOperation, CloudOperationStatus, REQUESTED_AT};
+use crate::decision::{Decision, Next, Poll, Step, decide, ending, has_request, is_over, next};
+use crate::schedule::{after, elapsed, poll_interval};
+use crate::upstream::{Outcome, Question};
+
+/// How long the pause after a Kubernetes API call that failed.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long the pause after a write that came too late: for the newer object to arrive, and shorter than half of the
+/// shortest interval, so that the answer in hand still counts.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+type Guarded = DeserializeGuard<CloudOperation>;
+
+/// A call to the Kubernetes API failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The status could not be written.
+    #[error("the status could not be written: {0}")]
+    WriteStatus(#[source] kube::Error),
+    /// The Secret could not be read.
+    #[error("the Secret could not be read: {0}")]
+    ReadSecret(#[source] Arc<kube::Error>),
+    /// The object could not be deleted after its TTL.
+    #[error("the object could not be deleted after spec.ttlSecondsAfterFinished: {0}")]
+    Delete(#[source] kube::Error),
+    /// A defect of ours; the other objects go on.
+    #[error("a defect: the reconcile panicked")]
+    Panicked,
+}
+
+/// Which CloudOperations one controller watches.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// Those of one namespace, else of all.
+    pub namespace: Option<String>,
+    /// Those that a label selector matches, else all.
+    pub label_selector: Option<String>,
+}
+
+/// Watches the CloudOperations that are `watched`, until `stop` resolves.
+pub async fn run(
+    watch_client: Client,
+    watched: Watched,
+    concurrency: u16,
+    context: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let api: Api<Guarded> = match &watched.namespace {
+        Some(namespace) => Api::namespaced(watch_client, namespace),
+        None => Api::all(watch_client),
+    };
+    let config = watcher::Config { label_selector: watched.label_selector, ..watcher::Config::default() };
+    let (reader, writer) = reflector::store();
+    context.stores().push(reader.clone());
+    let changes = watcher(api, config)
+        .default_backoff()
+        .modify(|object| {
+            object.meta_mut().managed_fields = None;
+            object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+        })
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(what_users_change, PredicateConfig::default());
+    Controller::for_stream(changes, reader)
+        .with_config(controller::Config::default().concurrency(concurrency))
+        .graceful_shutdown_on(stop)
+        .run(reconcile_safely, retry_later, Arc::clone(&context))
+        .for_each(|result| {
+            match result {
+                Ok(_) => {}
+                // Deleted: there is no poll left that could be late.
+                Err(controller::Error::ObjectNotFound(object)) => context.forget(object.namespace, object.name),
+                Err(controller::Error::ReconcilerFailed(error, object)) => {
+                    tracing::warn!(namespace = object.namespace, name = object.name, %error, "to be tried again");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "CloudOperations cannot be watched: is the definition in crds/ installed, and may the controller list and watch them?");
+                }
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// A hash of what a user can change, so that our own writes wake nobody; a phase that someone edits back from its end
+/// does.
+fn what_users_change(object: &Guarded) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let meta = object.meta();
+    (&meta.uid, meta.generation, meta.deletion_timestamp.is_some()).hash(&mut hasher);
+    object.annotations().get(REQUESTED_AT).hash(&mut hasher);
+    object.0.as_ref().is_ok_and(|o| o.status.as_ref().is_some_and(is_over)).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+async fn reconcile_safely(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let reconcile = std::panic::AssertUnwindSafe(reconcile(object, Arc::clone(&context)));
+    let result = reconcile.catch_unwind().await.unwrap_or(Err(Error::Panicked));
+    context.metrics.count_reconcile(started.elapsed());
+    result
+}
+
+fn retry_later(_: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
+    Action::requeue(if matches!(error, Error::Panicked) { Duration::from_secs(60) } else { RETRY })
+}
+
+async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let operation = match &object.0 {
+        Ok(operation) => operation,
+        Err(invalid) => {
+            tracing::warn!(namespace = invalid.metadata.namespace, name = invalid.metadata.name, error = %invalid.error,
+                "this CloudOperation cannot be read; was it written for a newer version?");
+            context.forget(invalid.metadata.namespace.clone(), invalid.metadata.name.clone().unwrap_or_default());
+            return Ok(Action::await_change());
+        }
+    };
+    let uid = operation.uid().unwrap_or_default();
+    if operation.metadata.deletion_timestamp.is_some() {
+        context.forget(operation.namespace(), operation.name_any());
+        return Ok(Action::await_change());
+    }
+    let Followed { due, memory, .. } = context.recall(operation);
+    let now = Timestamp::now();
+    let lag = due.map(|due| due.elapsed());
+    let due = due.map(|due| after(now, due.saturating_duration_since(Instant::now())));
+    let poll = match next(operation, due, now) {
+        Step::Settle => None,
+        Step::Wait(at) => {
+            context.plan(operation, at, now, memory);
+            return Ok(requeue_at(at, now));
+        }
+        Step::Poll => match ask(operation, &uid, &context).await? {
+            Ok(poll) => {
+                context.note_poll(operation, &poll, lag);
+                Some(poll)
+            }
+            Err(at) => {
+                context.plan(operation, at, now, memory);
+                return Ok(requeue_at(at, now));
+            }
+        },
+    };
+    let now = Timestamp::now();
+    let decision = decide(operation, poll, memory, now);
+    apply(operation, decision, &context, now).await
+}
+
+/// Asks the cloud; `Err` is when a request may be made, where none may be now.
+async fn ask(operation: &CloudOperation, uid: &str, context: &Context) -> Result<Result<Poll, Timestamp>, Error> {
+    let now = Timestamp::now();
+    let status = operation.status.clone().unwrap_or_default();
+    let is_edited = status.tracking_start_time.is_some() && status.observed_generation != operation.metadata.generation;
+    let is_wanted_now = is_edited || has_request(operation);
+    let max_age = match is_wanted_now {
+        true => Duration::ZERO,
+        // By half an interval, and never by the answer this object had last: an interval may have grown meanwhile.
+        false => {
+            let since = context.recall(operation).answered.map(|answered| answered.elapsed());
+            poll_interval(operation, &status, uid, now).min(since.unwrap_or(Duration::MAX)) / 2
+        }
+    };
+    let namespace = operation.namespace().unwrap_or_default();
+    let name = &operation.spec.credentials_ref.name;
+    let provider = &operation.spec.provider;
+    let mut fresh = is_wanted_now;
+    let mut refused: Option<(String, Poll)> = None;
+    loop {
+        let loaded = context.secrets.load(&namespace, name, provider, fresh).await.map_err(Error::ReadSecret)?;
+        let connection = match loaded {
+            Ok(connection) => connection,
+            Err(failure) => return Ok(Ok(Poll { result: Err(failure), age: Duration::ZERO })),
+        };
+        let account = connection.account();
+        if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account) {
+            return Ok(Ok(poll));
+        }
+        let question = Question { provider, operation_id: &operation.spec.operation_id, asker: uid };
+        match context.upstream.observe(question, &connection, max_age).await {
+            Outcome::Later(at) => {
+                let wait = at.saturating_duration_since(tokio::time::Instant::now());
+                return Ok(Err(after(Timestamp::now(), wait)));
+            }
+            Outcome::Answered { result, at, .. } => {
+                let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
+                let poll = Poll { result, age: at.elapsed() };
+                if !is_refused || fresh {
+                    return Ok(Ok(poll));
+                }
+                // The Secret may have been renewed since it was read.
+                fresh = true;
+                refused = Some((account, poll));
+            }
+        }
+    }
+}
+
+/// Carries out `decision`: writes the status once where it differs, announces, and plans what is next.
+async fn apply(
+    operation: &CloudOperation,
+    decision: Decision,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Action, Error> {
+    let Decision { status, next, mut notices, memory } = decision;
+    if operation.status.as_ref() != Some(&status) {
+        match write_status(operation, &status, context).await {
+            Ok(()) => {
+                context.metrics.count_write("written");
+                log_transition(operation, &status);
+                if is_over(&status) && !operation.status.as_ref().is_some_and(is_over) {
+                    context.count_end(operation, &status);
+                }
+            }
+            Err(kube::Error::Api(refusal)) if refusal.code == 404 => {
+                context.forget(operation.namespace(), operation.name_any());
+                return Ok(Action::await_change());
+            }
+            // Someone else wrote first, or this is an older object of the same name: look again.
+            Err(kube::Error::Api(refusal)) if refusal.code == 409 => {
+                context.metrics.count_write("conflict");
+                context.plan(operation, now, now, memory);
+                return Ok(Action::requeue(LOOK_AGAIN));
+            }
+            Err(error) => {
+                context.metrics.count_write("failed");
+                context.plan(operation, now, now, memory);
+                return Err(Error::WriteStatus(error));
+            }
+        }
+    } else if is_over(&status) && context.may_have_missed_the_end(&status, now) {
+        notices.extend(ending(&status));
+    }
+    for (nth, notice) in (0..).zip(&notices) {
+        // So that readers who sort by time see what happened first.
+        let at = after(now, Duration::from_micros(nth));
+        context.announcer.announce(operation, notice, at).await;
+    }
+    match next {
+        Next::Poll(at) => {
+            context.plan(operation, at, now, memory);
+            Ok(requeue_at(at, now))
+        }
+        Next::Rest => {
+            context.forget(operation.namespace(), operation.name_any());
+            Ok(Action::await_change())
+        }
+        Next::Delete(at) if at > now => {
+            context.forget(operation.namespace(), operation.name_any());
+            Ok(requeue_at(at, now))
+        }
+        Next::Delete(_) => delete(operation, context).await,
+    }
+}
+
+/// Replaces the status, provided that the object is still the one that was read.
+async fn write_status(
+    operation: &CloudOperation,
+    status: &CloudOperationStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    let name = operation.name_any();
+    let namespace = operation.namespace().unwrap_or_default();
+    let replacement = CloudOperation {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            namespace: Some(namespace.clone()),
+            uid: operation.uid(),
+            resource_version: operation.resource_version(),
+            ..ObjectMeta::default()
+        },
+        spec: operation.spec.clone(),
+        status: Some(status.clone()),
+    };
+    let api: Api<CloudOperation> = Api::namespaced(context.client.clone(), &namespace);
+    api.replace_status(&name, &PostParams::default(), &replacement).await.map(|_| ())
+}
+
+async fn delete(operation: &CloudOperation, context: &Context) -> Result<Action, Error> {
+    let api: Api<CloudOperation> = Api::namespaced(context.client.clone(), &operation.namespace().unwrap_or_default());
+    let only_this = Preconditions { uid: operation.uid(), resource_version: operation.resource_version() };
+    match api.delete(&operation.name_any(), &DeleteParams::default().preconditions(only_this)).await {
+        Ok(_) => {
+            tracing::info!(namespace = operation.namespace(), name = operation.name_any(), "deleted after its TTL");
+            Ok(Action::await_change())
+        }
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(Action::await_change()),
+        Err(kube::Error::Api(refusal)) if refusal.code == 409 => Ok(Action::requeue(RETRY)),
+        Err(error) => Err(Error::Delete(error)),
+    }
+}
+
+fn requeue_at(at: Timestamp, now: Timestamp) -> Action {
+    Action::requeue(elapsed(now, at))
+}
+
+/// One line for each transition of the verdict; polls that change nothing are silent.
+fn log_transition(operation: &CloudOperation, status: &CloudOperationStatus) {
+    let verdict = |status: &CloudOperationStatus| {
+        status.conditions.iter().find(|c| c.type_ == "Succeeded").map(|c| (c.reason.clone(), c.message.clone()))
+    };
+    let before = operation.status.as_ref().and_then(verdict).map(|(reason, _)| reason);
+    if let Some((reason, message)) = verdict(status)
+        && before.as_ref() != Some(&reason)
+    {
+        tracing::info!(
+            namespace = operation.namespace(),
+            name = operation.name_any(),
+            from = before,
+            to = reason,
+            message,
+            "changed"
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! From a Secret to a [`Connection`]; the only reader of Secrets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use moka::future::Cache;
+use secrecy::SecretString;
+
+use crate::auth::{AccessKey, Connection, Credential, SignatureForm};
+use crate::observation::{FailureKind, PollFailure};
+use crate::provider::{Provider, Scope, SignIn};
+
+/// How long a Secret that was read is used without being read again.
+const FRESH: Duration = Duration::from_secs(60);
+/// The same for one that cannot be used: it is likely to be mended soon.
+const FRESH_FAILURE: Duration = Duration::from_secs(5);
+
+type Key = (String, String);
+type Data = BTreeMap<String, ByteString>;
+
+/// The Secrets in use, each read once for all who use it.
+#[derive(Clone)]
+pub struct Secrets {
+    client: Client,
+    read: Cache<Key, Read>,
+}
+
+#[derive(Clone)]
+struct Read {
+    at: Instant,
+    data: Result<Arc<Data>, PollFailure>,
+}
+
+impl Secrets {
+    /// Reads Secrets through `client`.
+    pub fn new(client: Client) -> Self {
+        let read = Cache::builder().max_capacity(10_000).time_to_live(FRESH).build();
+        Self { client, read }
+    }
+
+    /// The connection that Secret `name` in `namespace` describes for `provider`. A `fresh` one comes from a Secret
+    /// read now.
+    ///
+    /// # Errors
+    /// The Kubernetes API did not answer. A Secret that is missing or unusable is an inner [`PollFailure`].
+    pub async fn load(
+        &self,
+        namespace: &str,
+        name: &str,
+        provider: &Provider,
+        fresh: bool,
+    ) -> Result<Result<Connection, PollFailure>, Arc<kube::Error>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        if fresh {
+            self.read.invalidate(&key).await;
+        }
+        loop {
+            let Read { at, data } = self.read.try_get_with(key.clone(), self.get(namespace, name)).await?;
+            let connection = data.and_then(|data| connect(name, &data, provider));
+            if connection.is_ok() || at.elapsed() < FRESH_FAILURE {
+                return Ok(connection);
+            }
+            self.read.invalidate(&key).await;
+        }
+    }
+
+    async fn get(&self, namespace: &str, name: &str) -> Result<Read, kube::Error> {
+        let missing = |message: String| Err(PollFailure::new(FailureKind::CredentialsNotFound, message));
+        let data = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
+            Ok(Some(secret)) => Ok(Arc::new(secret.data.unwrap_or_default())),
+            Ok(None) => {
+                missing(format!("spec.credentialsRef: there is no Secret {name} in namespace {namespace}; create it"))
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => missing(format!(
+                "spec.credentialsRef: the controller may not read Secret {name} in namespace {namespace}; grant it get on secrets"
+            )),
+            Err(error) => return Err(error),
+        };
+        Ok(Read { at: Instant::now(), data })
+    }
+}
+
+/// What Secret `name` with `data` says about reaching `provider`.
+///
+/// # Errors
+/// [`FailureKind::CredentialsIncomplete`] with a message that names the key at fault.
+pub fn connect(name: &str, data: &Data, provider: &Provider) -> Result<Connection, PollFailure> {
+    let keys = Keys { name, data };
+    let endpoint = keys.text("endpoint")?.map(str::to_owned).or_else(|| provider.endpoint()).ok_or_else(|| {
+        let what = format!("is missing; the host of {} does not follow from the spec", provider.cloud());
+        keys.incomplete("endpoint", &what)
+    })?;
+    Ok(Connection {
+        endpoint,
+        iam_endpoint: keys.text("iamEndpoint")?.map(str::to_owned),
+        ca: keys.text("ca.crt")?.map(str::to_owned),
+        credential: keys.credential(provider)?,
+    })
+}
+
+const TOKEN: &[&str] = &["token"];
+const CLIENT: &[&str] = &["clientId", "clientSecret"];
+const PASSWORD: &[&str] = &["username", "password", "domainName"];
+const ACCESS_KEY: &[&str] = &["accessKey", "secretKey"];
+const SERVICE_KEY: &[&str] = &["keyId", "secret"];
+
+/// The sets of keys that `sign_in` takes: one of them must be complete.
+fn sets(sign_in: &SignIn) -> &'static [&'static [&'static str]] {
+    match sign_in {
+        SignIn::ClientCredentials => &[TOKEN, CLIENT],
+        SignIn::Keystone { .. } => &[TOKEN, PASSWORD, ACCESS_KEY],
+        SignIn::KeyExchange { .. } => &[TOKEN, SERVICE_KEY],
+    }
+}
+
+struct Keys<'a> {
+    name: &'a str,
+    data: &'a Data,
+}
+
+impl<'a> Keys<'a> {
+    fn credential(&self, provider: &Provider) -> Result<Credential, PollFailure> {
+        let sign_in = provider.sign_in();
+        let is_there = |key: &&str| self.data.contains_key(*key);
+        let complete: Vec<&[&str]> = sets(&sign_in).iter().copied().filter(|set| set.iter().all(is_there)).collect();
+        let secret = |key| self.required(key).map(|text| SecretString::from(text.to_owned()));
+        let owned = |key| self.required(key).map(str::to_owned);
+        match complete.as_slice() {
+            [TOKEN] => {
+                let token = self.required("token")?;
+                if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    return Err(self.incomplete("token", "holds white space or characters that no header carries"));
+                }
+                Ok(Credential::Token(token.into()))
+            }
+            [CLIENT] => Ok(Credential::Client { id: owned("clientId")?, secret: secret("clientSecret")? }),
+            [PASSWORD] => Ok(Credential::Password {
+                username: owned("username")?,
+                password: secret("password")?,
+                domain_name: owned("domainName")?,
+            }),
+            [ACCESS_KEY] => {
+                let domain_id = self.text("domainId")?.map(str::to_owned);
+                if domain_id.is_none() && matches!(sign_in, SignIn::Keystone { scope: Scope::Domain, .. }) {
+                    let what = format!("is missing; {} wants it beside accessKey and secretKey", provider.cloud());
+                    return Err(self.incomplete("domainId", &what));
+                }
+                Ok(Credential::AccessKey {
+                    key: AccessKey { id: owned("accessKey")?, secret: secret("secretKey")?, form: self.form()? },
+                    security_token: self.text("securityToken")?.map(SecretString::from),
+                    domain_id,
+                })
+            }
+            [SERVICE_KEY] => Ok(Credential::ServiceKey { id: owned("keyId")?, secret: secret("secret")? }),
+            [] => Err(self.no_set(sets(&sign_in), provider)),
+            several => {
+                let several: Vec<String> = several.iter().map(|set| set.join(" with ")).collect();
+                let message = format!("holds more than one set of credentials ({}); leave one", several.join("; "));
+                Err(self.failure(&message))
+            }
+        }
+    }
+
+    fn no_set(&self, sets: &[&[&str]], provider: &Provider) -> PollFailure {
+        let begun = sets.iter().find(|set| set.iter().any(|key| self.data.contains_key(*key)));
+        if let Some(set) = begun
+            && let Some(missing) = set.iter().find(|key| !self.data.contains_key(**key))
+        {
+            return self.incomplete(missing, &format!("is missing; {} belong together", set.join(", ")));
+        }
+        let sets: Vec<String> = sets.iter().map(|set| set.join(" with ")).collect();
+        self.failure(&format!("has no credentials for {}: put in {}", provider.cloud(), sets.join("; or ")))
+    }
+
+    fn form(&self) -> Result<SignatureForm, PollFailure> {
+        match self.text("signature")? {
+            None | Some("access") => Ok(SignatureForm::Access),
+            Some("credential") => Ok(SignatureForm::Credential),
+            Some(_) => Err(self.incomplete("signature", "must be access or credential")),
+        }
+    }
+
+    fn required(&self, key: &str) -> Result<&'a str, PollFailure> {
+        self.text(key)?.ok_or_else(|| self.incomplete(key, "is missing"))
+    }
+
+    /// The text of `key`, absent where the key is; what editors and shells put at its end is no part of it.
+    fn text(&self, key: &str) -> Result<Option<&'a str>, PollFailure> {
+        let Some(bytes) = self.data.get(key) else { return Ok(None) };
+        let text = std::str::from_utf8(&bytes.0).map_err(|_| self.incomplete(key, "is not text"))?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.trim().is_empty() {
+            return Err(self.incomplete(key, "is empty"));
+        }
+        Ok(Some(text))
+    }
+
+    fn incomplete(&self, key: &str, what: &str) -> PollFailure {
+        self.failure(&format!("key {key} {what}"))
+    }
+
+    fn failure(&self, what: &str) -> PollFailure {
+        PollFailure::new(FailureKind::CredentialsIncomplete, format!("Secret {}: {what}", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn provider(name: &str) -> Provider {
+        let spec = match name {
+            "numspot" => json!({"numspotKubernetes": {"region": "eu-west-2", "spaceId": "s"}}),
+            "cce" => json!({"huaweiCceUpgrade": {"region": "r", "projectId": "p", "clusterId": "c"}}),
+            "ucs" => json!({"huaweiUcsFederation": {}}),
+            _ => json!({"sbercloudOpenshiftTask": {"serviceInstanceId": "i"}}),
+        };
+        serde_json::from_value(spec).unwrap()
+    }
+
+    /// Each character of a value is one byte.
+    fn connect(name: &str, data: &[(&str, &str)]) -> Result<Connection, String> {
+        let data = data
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), ByteString(value.chars().map(|c| c as u8).collect())))
+            .collect();
+        super::connect("cloud", &data, &provider(name)).map_err(|failure| {
+            assert_eq!(failure.kind, FailureKind::CredentialsIncomplete);
+            failure.message
+        })
+    }
+
+    #[rstest::rstest]
+    #[case("numspot", &[("token", "t\n")], "token")]
+    #[case("numspot", &[("clientId", "i"), ("clientSecret", "s")], "clientId and clientSecret")]
+    #[case("cce", &[("username", "u"), ("password", "p"), ("domainName", "d")], "username, password and domainName")]
+    #[case("cce", &[("accessKey", "a"), ("secretKey", "s"), ("signature", "credential\n")], "accessKey and secretKey")]
+    #[case("ucs", &[("accessKey", "a"), ("secretKey", "s"), ("domainId", "d")], "accessKey and secretKey")]
+    #[case("sber", &[("endpoint", "https://x"), ("keyId", "k"), ("secret", "s")], "keyId and secret")]
+    fn one_complete_set_is_taken(#[case] name: &str, #[case] data: &[(&str, &str)], #[case] keys: &str) {
+        assert_eq!(connect(name, data).unwrap().credential.keys(), keys);
+    }
+
+    #[rstest::rstest]
+    #[case("numspot", &[], "has no credentials for NumSpot: put in token; or clientId with clientSecret")]
+    #[case("numspot", &[("accessKey", "a")], "has no credentials for NumSpot")]
+    #[case("numspot", &[("token", "")], "key token is empty")]
+    #[case("numspot", &[("token", " \n")], "key token is empty")]
+    #[case("numspot", &[("token", "\u{ff}\u{fe}")], "key token is not text")]
+    #[case("numspot", &[("token", "a ")], "key token holds white space")]
+    #[case("numspot", &[("clientId", "i")], "key clientSecret is missing; clientId, clientSecret belong together")]
+    #[case("numspot", &[("token", "t"), ("clientId", "i"), ("clientSecret", "s")], "more than one set")]
+    #[case("cce", &[("username", "u"), ("domainName", "d")], "key password is missing")]
+    #[case("cce", &[("accessKey", "a"), ("secretKey", "s"), ("signature", "v4")], "key signature must be access or credential")]
+    #[case("cce", &[("token", "t"), ("ca.crt", "")], "key ca.crt is empty")]
+    #[case("ucs", &[("accessKey", "a"), ("secretKey", "s")], "key domainId is missing")]
+    #[case("sber", &[("token", "t")], "key endpoint is missing")]
+    fn a_secret_that_cannot_be_used_names_the_key(
+        #[case] name: &str,
+        #[case] data: &[(&str, &str)],
+        #[case] why: &str,
+    ) {
+        let message = connect(name, data).unwrap_err();
+        assert!(message.starts_with("Secret cloud: ") && message.contains(why), "{message}");
+    }
+
+    #[test]
+    fn every_part_of_a_secret_makes_another_account() {
+        let base: &[(&str, &str)] = &[("accessKey", "a"), ("secretKey", "s")];
+        let mut accounts = vec![connect("cce", base).unwrap().account()];
+        for (key, value) in [
+            ("accessKey", "x"),
+            ("secretKey", "x"),
+            ("securityToken", "x"),
+            ("signature", "credential"),
+            ("endpoint", "https://x"),
+            ("iamEndpoint", "https://x"),
+            ("ca.crt", "x"),
+            ("domainId", "x"),
+        ] {
+            let other = [base, &[(key, value)]].concat();
+            accounts.push(connect("cce", &other).unwrap().account());
+        }
+        assert_eq!(accounts[0], connect("cce", base).unwrap().account());
+        let number = accounts.len();
+        accounts.sort();
+        accounts.dedup();
+        assert_eq!(accounts.len(), number);
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        for data in [
+            &[("token", "c4nary")] as &[(&str, &str)],
+            &[("username", "u"), ("password", "c4nary"), ("domainName", "d")],
+            &[("accessKey", "a"), ("secretKey", "c4nary"), ("securityToken", "c4nary")],
+        ] {
+            let connection = connect("cce", data).unwrap();
+            assert!(!format!("{connection:?}").contains("c4nary"));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What an observation makes of the facts in a status: cleaned, bounded, in a stable order.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::{CloudOperationStatus, ErrorStatus, Phase, ProgressStatus, SubJobStatus, TargetStatus};
+use crate::observation::{Observation, State, SubJob};
+use crate::schedule::after;
+use crate::wording::{clean, clean_some};
+
+use super::stamp;
+
+const MOST_SUB_JOBS: usize = 64;
+const LARGEST_STATUS: usize = 32 * 1024;
+const WORD: usize = 64;
+const NAME: usize = 128;
+const LINE: usize = 256;
+const ADDRESS: usize = 512;
+const PARAGRAPH: usize = 1024;
+
+/// Writes what `observation` says into `status`, which holds what `old` says.
+pub(super) fn write(
+    status: &mut CloudOperationStatus,
+    old: &CloudOperationStatus,
+    observation: &Observation,
+    now: Timestamp,
+) {
+    let is_end = matches!(observation.state, State::Succeeded | State::Failed | State::Cancelled);
+    status.phase = phase(observation.state).unwrap_or(match old.phase {
+        // An unknown word is not taken for an unknown start.
+        Phase::Pending => Phase::Running,
+        known => known,
+    });
+    status.upstream_state = Some(clean(&observation.upstream_state, WORD));
+    status.upstream_uid = clean_some(observation.uid.as_deref(), NAME);
+    status.operation_type = clean_some(observation.operation_type.as_deref(), NAME);
+    status.target = target(observation);
+    status.progress = progress(old, observation);
+    status.sub_jobs = sub_jobs(old, &observation.sub_jobs, now);
+    status.sub_jobs_total = (!observation.sub_jobs.is_empty()).then(|| count(observation.sub_jobs.len()));
+    status.error = error(observation);
+    status.start_time = usable(observation.start_time, now).or(old.start_time.clone()).or(Some(stamp(now)));
+    if is_end {
+        let start = status.start_time.clone();
+        let end = usable(observation.completion_time, now).filter(|end| Some(end) >= start.as_ref());
+        status.completion_time = end.or(Some(stamp(now)));
+    }
+    if old.last_progress_time.is_none() || differs(old, status) {
+        status.last_progress_time = Some(stamp(now));
+    }
+}
+
+/// Drops the least needed texts until the status is small enough for any cluster.
+pub(super) fn fit(status: &mut CloudOperationStatus) {
+    let too_large = |status: &CloudOperationStatus| {
+        serde_json::to_vec(status).map_or(0, |json| json.len()) >= LARGEST_STATUS - 1024
+    };
+    if too_large(status) {
+        for sub_job in &mut status.sub_jobs {
+            sub_job.message = None;
+        }
+    }
+    while too_large(status) && status.sub_jobs.pop().is_some() {}
+}
+
+fn differs(old: &CloudOperationStatus, new: &CloudOperationStatus) -> bool {
+    old.phase != new.phase
+        || old.upstream_state != new.upstream_state
+        || old.progress != new.progress
+        || old.sub_jobs != new.sub_jobs
+        || old.sub_jobs_total != new.sub_jobs_total
+        || old.error != new.error
+        || old.target != new.target
+        || old.operation_type != new.operation_type
+}
+
+fn phase(state: State) -> Option<Phase> {
+    match state {
+        State::Pending => Some(Phase::Pending),
+        State::Running => Some(Phase::Running),
+        State::Blocked => Some(Phase::Blocked),
+        State::Succeeded => Some(Phase::Succeeded),
+        State::Failed | State::Cancelled => Some(Phase::Failed),
+        State::Unrecognized => None,
+    }
+}
+
+fn target(observation: &Observation) -> Option<TargetStatus> {
+    let target = TargetStatus {
+        id: clean_some(observation.target.id.as_deref(), LINE),
+        name: clean_some(observation.target.name.as_deref(), LINE),
+        url: clean_some(observation.target.url.as_deref(), ADDRESS),
+    };
+    (target != TargetStatus::default()).then_some(target)
+}
+
+fn error(observation: &Observation) -> Option<ErrorStatus> {
+    let error = observation.error.as_ref()?;
+    let error = ErrorStatus {
+        code: clean_some(error.code.as_deref(), NAME),
+        message: clean_some(error.message.as_deref(), PARAGRAPH),
+        request_id: clean_some(error.request_id.as_deref(), NAME),
+        sub_job: clean_some(error.sub_job.as_deref(), NAME),
+    };
+    (error != ErrorStatus::default()).then_some(error)
+}
+
+fn progress(old: &CloudOperationStatus, observation: &Observation) -> Option<ProgressStatus> {
+    let parents: HashSet<&str> = observation.sub_jobs.iter().filter_map(|job| job.parent_id.as_deref()).collect();
+    let (mut completed, mut total) = (0_usize, 0_usize);
+    for leaf in observation.sub_jobs.iter().filter(|job| !parents.contains(job.id.as_str())) {
+        total += 1;
+        completed += usize::from(leaf.state == State::Succeeded);
+    }
+    let has_succeeded = observation.state == State::Succeeded;
+    let told = observation.percent.filter(|percent| *percent >= 0.0);
+    let derived = (total > 0).then(|| completed as f64 * 100.0 / total as f64);
+    let before = old.progress.as_ref().and_then(|progress| progress.percent);
+    let percent = if has_succeeded {
+        Some(100)
+    } else {
+        // 100 would say what only success may say.
+        told.or(derived).map(|percent| percent.min(99.0) as i32).max(before.map(|percent| percent.min(99)))
+    };
+    let message = clean_some(observation.message.as_deref(), LINE);
+    let summary = match (percent, told, total) {
+        (_, None, total) if total > 0 && (!has_succeeded || completed == total) => Some(format!("{completed}/{total}")),
+        (Some(percent), _, _) => Some(format!("{percent}%")),
+        (None, _, _) => clean_some(observation.message.as_deref(), WORD),
+    };
+    let counts = |number: usize| (total > 0).then(|| count(number));
+    let progress = ProgressStatus { percent, completed: counts(completed), total: counts(total), message, summary };
+    (progress != ProgressStatus::default()).then_some(progress)
+}
+
+/// The first sub-jobs, those already listed in the order they had: some clouds shuffle them from answer to answer.
+fn sub_jobs(old: &CloudOperationStatus, jobs: &[SubJob], now: Timestamp) -> Vec<SubJobStatus> {
+    let mut times_seen: HashMap<String, usize> = HashMap::new();
+    let mut listed: Vec<SubJobStatus> = jobs
+        .iter()
+        .take(MOST_SUB_JOBS * 16)
+        .map(|job| {
+            let id = clean(&job.id, NAME);
+            let times = times_seen.entry(id.clone()).or_default();
+            *times += 1;
+            // The API server refuses a list with one key twice.
+            let id = if *times == 1 { id } else { format!("{id}#{times}") };
+            sub_job(id, job, now)
+        })
+        .collect();
+    let place = |wanted: &dyn Fn(&SubJobStatus) -> bool| old.sub_jobs.iter().position(wanted);
+    listed.sort_by_cached_key(|job| {
+        // Some parts get their ID only when they begin.
+        place(&|known| known.id == job.id).or_else(|| place(&|known| known.name == job.name)).unwrap_or(usize::MAX)
+    });
+    listed.truncate(MOST_SUB_JOBS);
+    listed
+}
+
+fn sub_job(id: String, job: &SubJob, now: Timestamp) -> SubJobStatus {
+    SubJobStatus {
+        id,
+        parent_id: clean_some(job.parent_id.as_deref(), NAME),
+        name: clean(&job.name, NAME),
+        phase: phase(job.state).unwrap_or(Phase::Running),
+        upstream_state: clean_some(Some(&job.upstream_state), WORD),
+        message: clean_some(job.message.as_deref(), LINE),
+        start_time: usable(job.start_time, now),
+        completion_time: usable(job.completion_time, now),
+    }
+}
+
+/// A cloud's time, unless it lies so far ahead that no two clocks can differ by as much.
+fn usable(time: Option<Timestamp>, now: Timestamp) -> Option<Time> {
+    time.filter(|time| *time <= after(now, Duration::from_secs(24 * 3600))).map(stamp)
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

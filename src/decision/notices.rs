@@ -1,0 +1,138 @@
+//! What is announced as Events: transitions only.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::conditions::{condition, is_true};
+use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Reason};
+use crate::observation::{Observation, State};
+use crate::schedule::elapsed;
+
+/// A fault shorter than this is nobody's business.
+pub(super) const FAULT_WORTH_TELLING: Duration = Duration::from_secs(60);
+
+/// One announcement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// How bad it is.
+    pub severity: Severity,
+    /// One word for it.
+    pub reason: &'static str,
+    /// What happened, for people.
+    pub note: String,
+    /// Whether it tells the end: announced once and only once for an object.
+    pub is_final: bool,
+}
+
+/// The two types of Kubernetes Events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// As it should be.
+    Normal,
+    /// Someone may want to act.
+    Warning,
+}
+
+impl Notice {
+    fn normal(reason: &'static str, note: impl Into<String>) -> Self {
+        Self { severity: Severity::Normal, reason, note: note.into(), is_final: false }
+    }
+
+    fn warning(reason: &'static str, note: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::normal(reason, note) }
+    }
+}
+
+/// What there is to announce when `old` becomes `new`.
+pub(super) fn between(
+    operation: &CloudOperation,
+    old: &CloudOperationStatus,
+    new: &CloudOperationStatus,
+    now: Timestamp,
+) -> Vec<Notice> {
+    let (before, after) = (reason(old, ConditionType::Succeeded), reason(new, ConditionType::Succeeded));
+    let message = condition(new, ConditionType::Succeeded).map(|c| c.message.clone()).unwrap_or_default();
+    let is_entered = |reason: &str| after == Some(reason) && before != Some(reason);
+    let mut notices = Vec::new();
+    if old.upstream_state.is_none() && new.upstream_state.is_some() {
+        let what = new.operation_type.as_deref().unwrap_or("operation");
+        notices.push(Notice::normal(
+            "Tracking",
+            format!("following {what} {} at {}", operation.spec.operation_id, operation.spec.provider.cloud()),
+        ));
+    }
+    let fault = condition(old, ConditionType::UpstreamReachable).filter(|c| c.status == "False");
+    if let Some(fault) = fault
+        && is_true(new, ConditionType::UpstreamReachable)
+    {
+        let lasted = elapsed(fault.last_transition_time.0, now);
+        if lasted >= FAULT_WORTH_TELLING || before == Some(Reason::CredentialsInvalid) {
+            notices.push(Notice::normal("Recovered", format!("the cloud answers again after {} s", lasted.as_secs())));
+        }
+    }
+    if let Some(end) = ending(new) {
+        notices.push(end);
+        return notices;
+    }
+    if let (Some(from), Some(to)) = (percent(old), percent(new))
+        && let Some(mark) = [75, 50, 25].into_iter().find(|mark| from < *mark && to >= *mark)
+    {
+        notices.push(Notice::normal("Progressing", format!("{mark}% done: {message}")));
+    }
+    if is_entered(Reason::Blocked) {
+        notices.push(Notice::warning("Blocked", message.clone()));
+    }
+    if is_entered(Reason::UnrecognizedState) {
+        notices.push(Notice::warning("UnrecognizedState", message.clone()));
+    }
+    if is_entered(Reason::CredentialsInvalid) {
+        notices.push(Notice::warning("CredentialsInvalid", message.clone()));
+    }
+    let stands_still = |status| reason(status, ConditionType::Stalled) == Some(Reason::NoProgress);
+    if stands_still(new) && !stands_still(old) {
+        notices.push(Notice::warning("NoProgress", message));
+    }
+    notices
+}
+
+/// The announcement of the end `status` shows, if it shows one.
+pub fn ending(status: &CloudOperationStatus) -> Option<Notice> {
+    let verdict = condition(status, ConditionType::Succeeded)?;
+    let notice = match verdict.status.as_str() {
+        "True" => Notice::normal("Succeeded", verdict.message.clone()),
+        "False" => Notice::warning("Failed", format!("{}: {}", verdict.reason, verdict.message)),
+        _ => return None,
+    };
+    Some(Notice { is_final: true, ..notice })
+}
+
+/// That polls have failed for a while.
+pub(super) fn poll_failing(message: &str) -> Notice {
+    Notice::warning("PollFailing", message)
+}
+
+/// That the cloud says another thing than what is already settled.
+pub(super) fn contradiction(status: &CloudOperationStatus, later: &Observation) -> Option<Notice> {
+    let has_succeeded = is_true(status, ConditionType::Succeeded);
+    let agrees = match later.state {
+        State::Succeeded => has_succeeded,
+        State::Failed | State::Cancelled => !has_succeeded,
+        State::Pending | State::Running | State::Blocked | State::Unrecognized => false,
+    };
+    let settled = reason(status, ConditionType::Succeeded).unwrap_or_default();
+    (!agrees).then(|| {
+        Notice::warning(
+            "Contradicted",
+            format!("the cloud now says {:?}; the result stays {settled}", later.upstream_state),
+        )
+    })
+}
+
+fn reason(status: &CloudOperationStatus, kind: ConditionType) -> Option<&str> {
+    condition(status, kind).map(|c| c.reason.as_str())
+}
+
+fn percent(status: &CloudOperationStatus) -> Option<i32> {
+    status.progress.as_ref().and_then(|progress| progress.percent)
+}

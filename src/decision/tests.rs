@@ -1,0 +1,441 @@
+//! The table "What each reader sees", row by row, and the rules that hold whatever the cloud says.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::api::Phase;
+use crate::observation::{FailureKind as Kind, SubJob};
+
+const START: &str = "2026-01-01T00:00:00Z";
+
+fn at(seconds: i64) -> Timestamp {
+    START.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
+}
+
+fn operation(spec: serde_json::Value) -> CloudOperation {
+    let mut value = json!({
+        "apiVersion": "cloudop.dev/v1alpha1", "kind": "CloudOperation",
+        "metadata": {"name": "a", "namespace": "n", "uid": "u-1", "generation": 1},
+        "spec": {"provider": {"otcCceJob": {"region": "eu-de", "projectId": "p"}}, "operationId": "j",
+                 "credentialsRef": {"name": "otc"}},
+        "status": {"observedGeneration": -1, "phase": "Pending", "conditions": [
+            {"type": "Succeeded", "status": "Unknown", "reason": "Pending", "message": "", "lastTransitionTime": "1970-01-01T00:00:00Z"},
+            {"type": "Finished", "status": "Unknown", "reason": "Pending", "message": "", "lastTransitionTime": "1970-01-01T00:00:00Z"}]}
+    });
+    for (key, member) in spec.as_object().unwrap() {
+        value["spec"][key] = member.clone();
+    }
+    serde_json::from_value(value).unwrap()
+}
+
+/// One object followed through a script, as the controller would.
+struct Life {
+    operation: CloudOperation,
+    memory: Memory,
+    notices: Vec<&'static str>,
+    next: Next,
+}
+
+impl Life {
+    fn new(spec: serde_json::Value) -> Self {
+        Self { operation: operation(spec), memory: Memory::default(), notices: Vec::new(), next: Next::Rest }
+    }
+
+    fn poll(mut self, seconds: i64, result: Result<Observation, PollFailure>) -> Self {
+        self.step(seconds, Some(Poll { result, age: Duration::ZERO }));
+        self
+    }
+
+    fn step(&mut self, seconds: i64, poll: Option<Poll>) {
+        let decision = decide(&self.operation, poll, self.memory, at(seconds));
+        self.operation.status = Some(decision.status);
+        self.memory = decision.memory;
+        self.notices.extend(decision.notices.iter().map(|notice| notice.reason));
+        self.next = decision.next;
+    }
+
+    fn says(self, seconds: i64, state: State, word: &str) -> Self {
+        self.poll(seconds, Ok(Observation::new(state, word)))
+    }
+
+    fn fails(self, seconds: i64, kind: Kind) -> Self {
+        self.poll(seconds, Err(PollFailure::new(kind, format!("{kind:?}"))))
+    }
+
+    fn edit(mut self, spec: serde_json::Value) -> Self {
+        let status = self.operation.status.take();
+        let generation = self.operation.metadata.generation;
+        self.operation = operation(spec);
+        self.operation.status = status;
+        self.operation.metadata.generation = generation.map(|g| g + 1);
+        self
+    }
+
+    fn settle(mut self, seconds: i64) -> Self {
+        self.step(seconds, None);
+        self
+    }
+
+    fn status(&self) -> &CloudOperationStatus {
+        self.operation.status.as_ref().unwrap()
+    }
+
+    /// The row of "What each reader sees": phase; Succeeded, Finished, Ready, UpstreamReachable; what moves.
+    fn row(&self) -> String {
+        let status = self.status();
+        let word = |kind: ConditionType| match condition(status, kind) {
+            Some(c) => format!("{}/{}", &c.status[..1], c.reason),
+            None => "-".into(),
+        };
+        let moves = [ConditionType::Reconciling, ConditionType::Stalled]
+            .into_iter()
+            .filter_map(|kind| condition(status, kind).map(|c| format!("{} {}", &kind.as_str()[..1], c.reason)))
+            .collect::<Vec<_>>()
+            .join("+");
+        format!(
+            "{:?} | {} | {} | {} | {} | {moves}",
+            status.phase,
+            word(ConditionType::Succeeded),
+            word(ConditionType::Finished),
+            word(ConditionType::Ready),
+            word(ConditionType::UpstreamReachable),
+        )
+    }
+}
+
+fn new() -> Life {
+    Life::new(json!({}))
+}
+
+fn running() -> Life {
+    new().says(0, State::Running, "Running")
+}
+
+#[rstest]
+#[case::accepted(new().says(0, State::Pending, "Initializing"),
+    "Pending | U/Pending | U/Pending | U/Pending | T/PollSucceeded | R Progressing")]
+#[case::running(running(), "Running | U/Running | F/Running | U/Running | T/PollSucceeded | R Progressing")]
+#[case::one_lost_answer_is_no_news(running().fails(10, Kind::ServerError),
+    "Running | U/Running | F/Running | U/Running | T/PollSucceeded | R Progressing")]
+#[case::two_are(running().fails(10, Kind::ServerError).fails(15, Kind::ServerError),
+    "Running | U/PollFailing | F/PollFailing | U/PollFailing | F/ServerError | R ProgressingWithRetry")]
+#[case::a_new_object_shows_its_first_fault(new().fails(0, Kind::Unreachable),
+    "Pending | U/PollFailing | F/PollFailing | U/PollFailing | F/Unreachable | R ProgressingWithRetry")]
+#[case::a_fault_of_hours_is_still_no_failure(running().fails(1, Kind::Throttled).fails(6, Kind::InvalidResponse).fails(9000, Kind::Unreachable),
+    "Running | U/PollFailing | F/PollFailing | U/PollFailing | F/Unreachable | R ProgressingWithRetry")]
+#[case::secret_missing(new().fails(0, Kind::CredentialsNotFound).fails(119, Kind::CredentialsNotFound),
+    "Pending | U/CredentialsInvalid | F/CredentialsInvalid | U/CredentialsInvalid | F/CredentialsNotFound | R ProgressingWithRetry")]
+#[case::secret_missing_past_its_grace(new().fails(0, Kind::CredentialsNotFound).fails(120, Kind::CredentialsNotFound),
+    "Pending | U/CredentialsInvalid | F/CredentialsInvalid | F/CredentialsNotFound | F/CredentialsNotFound | S CredentialsNotFound")]
+#[case::the_grace_of_a_refused_token_is_its_own(
+    running().fails(1, Kind::Unreachable).fails(9, Kind::Unreachable).fails(900, Kind::Unauthorized).fails(1019, Kind::Unauthorized),
+    "Running | U/CredentialsInvalid | F/CredentialsInvalid | U/CredentialsInvalid | F/Unauthorized | R ProgressingWithRetry")]
+#[case::healed(running().fails(10, Kind::Forbidden).fails(200, Kind::Forbidden).says(300, State::Running, "Running"),
+    "Running | U/Running | F/Running | U/Running | T/PollSucceeded | R Progressing")]
+#[case::blocked(running().says(10, State::Blocked, "Pending"),
+    "Blocked | U/Blocked | F/Blocked | U/Blocked | T/PollSucceeded | S OperationBlocked")]
+#[case::blocked_then_retried(running().says(10, State::Blocked, "Pending").says(70, State::Running, "Running"),
+    "Running | U/Running | F/Running | U/Running | T/PollSucceeded | R Progressing")]
+#[case::no_progress(Life::new(json!({"progressDeadlineSeconds": 60})).says(0, State::Running, "Running").says(60, State::Running, "Running"),
+    "Running | U/Running | F/Running | U/Running | T/PollSucceeded | S NoProgress")]
+#[case::progress_again(Life::new(json!({"progressDeadlineSeconds": 60})).says(0, State::Pending, "Init").says(60, State::Pending, "Init").says(70, State::Running, "Running"),
+    "Running | U/Running | F/Running | U/Running | T/PollSucceeded | R Progressing")]
+#[case::unknown_word(new().says(0, State::Unrecognized, "Paused"),
+    "Running | U/UnrecognizedState | F/UnrecognizedState | U/UnrecognizedState | T/PollSucceeded | R Progressing")]
+#[case::unknown_word_keeps_what_was_known(new().says(0, State::Blocked, "Pending").says(60, State::Unrecognized, "Paused"),
+    "Blocked | U/UnrecognizedState | F/UnrecognizedState | U/UnrecognizedState | T/PollSucceeded | R Progressing")]
+#[case::suspended(running().edit(json!({"suspend": true})).settle(10),
+    "Running | U/Suspended | F/Suspended | U/Suspended | U/Suspended | ")]
+#[case::resumed(running().edit(json!({"suspend": true})).settle(10).edit(json!({})).says(20, State::Running, "Running"),
+    "Running | U/Running | F/Running | U/Running | T/PollSucceeded | R Progressing")]
+#[case::succeeded(running().says(10, State::Succeeded, "Success"),
+    "Succeeded | T/OperationSucceeded | T/OperationSucceeded | T/OperationSucceeded | T/PollSucceeded | ")]
+#[case::failed(running().says(10, State::Failed, "Failed"),
+    "Failed | F/OperationFailed | T/OperationFailed | F/OperationFailed | T/PollSucceeded | S OperationFailed")]
+#[case::cancelled(running().says(10, State::Cancelled, "Cancel"),
+    "Failed | F/OperationCancelled | T/OperationCancelled | F/OperationCancelled | T/PollSucceeded | S OperationCancelled")]
+#[case::overdue(Life::new(json!({"activeDeadlineSeconds": 60})).says(0, State::Running, "Running").says(60, State::Running, "Running"),
+    "Failed | F/DeadlineExceeded | T/DeadlineExceeded | F/DeadlineExceeded | T/PollSucceeded | S DeadlineExceeded")]
+#[case::overdue_and_out_of_sight(Life::new(json!({"activeDeadlineSeconds": 60})).says(0, State::Running, "Running").fails(60, Kind::Unreachable),
+    "Failed | F/DeadlineExceeded | T/DeadlineExceeded | F/DeadlineExceeded | T/PollSucceeded | S DeadlineExceeded")]
+#[case::overdue_and_never_seen(Life::new(json!({"activeDeadlineSeconds": 60})).fails(0, Kind::CredentialsNotFound).fails(61, Kind::CredentialsNotFound),
+    "Failed | F/DeadlineExceeded | T/DeadlineExceeded | F/DeadlineExceeded | F/CredentialsNotFound | S DeadlineExceeded")]
+#[case::success_at_the_deadline_is_success(Life::new(json!({"activeDeadlineSeconds": 60})).says(0, State::Running, "Running").says(61, State::Succeeded, "Success"),
+    "Succeeded | T/OperationSucceeded | T/OperationSucceeded | T/OperationSucceeded | T/PollSucceeded | ")]
+#[case::not_yet_known(new().fails(0, Kind::NotFound).fails(119, Kind::NotFound),
+    "Pending | U/Pending | U/Pending | U/Pending | T/PollSucceeded | R ProgressingWithRetry")]
+#[case::never_known(new().fails(0, Kind::NotFound).fails(120, Kind::NotFound),
+    "Failed | F/OperationNotFound | T/OperationNotFound | F/OperationNotFound | T/PollSucceeded | S OperationNotFound")]
+#[case::a_missing_secret_uses_up_no_grace(new().fails(0, Kind::CredentialsNotFound).fails(5000, Kind::NotFound),
+    "Pending | U/Pending | U/Pending | U/Pending | T/PollSucceeded | R ProgressingWithRetry")]
+#[case::known_late(new().fails(0, Kind::NotFound).says(60, State::Running, "Running").fails(130, Kind::NotFound),
+    "Running | U/Running | F/Running | U/Running | T/PollSucceeded | R ProgressingWithRetry")]
+#[case::expired(running().fails(10, Kind::NotFound).fails(130, Kind::NotFound),
+    "Failed | F/OperationExpired | T/OperationExpired | F/OperationExpired | T/PollSucceeded | S OperationExpired")]
+fn each_situation_has_its_row(#[case] life: Life, #[case] row: &str) {
+    assert_eq!(life.row(), row);
+    let generation = life.operation.metadata.generation;
+    assert!(life.status().conditions.iter().all(|c| c.observed_generation == generation));
+    assert!(life.status().conditions.iter().all(|c| c.last_transition_time.0 >= at(0)));
+}
+
+fn run(uid: &str, state: State) -> Result<Observation, PollFailure> {
+    Ok(Observation { uid: Some(uid.into()), ..Observation::new(state, format!("{state:?}")) })
+}
+
+#[test]
+fn another_run_under_the_same_id_is_never_mixed_with_the_one_followed() {
+    let life = new().poll(0, run("one", State::Running)).poll(10, run("two", State::Succeeded));
+    assert_eq!((life.status().phase, life.status().upstream_uid.as_deref()), (Phase::Running, Some("one")));
+    let life = life.poll(130, run("two", State::Succeeded));
+    assert_eq!(
+        life.row(),
+        "Failed | F/OperationExpired | T/OperationExpired | F/OperationExpired | T/PollSucceeded | S OperationExpired"
+    );
+    let settled = new().poll(0, run("one", State::Succeeded)).poll(10, run("two", State::Failed));
+    assert_eq!((settled.status().phase, settled.status().upstream_uid.as_deref()), (Phase::Succeeded, Some("one")));
+}
+
+#[test]
+fn a_settled_result_stands_and_a_contradiction_is_announced_once() {
+    let life = running().says(10, State::Succeeded, "Success");
+    let before = life.status().clone();
+    let life = life.says(20, State::Running, "Running");
+    assert_eq!((life.status(), life.next), (&before, Next::Rest));
+    assert_eq!(life.notices, ["Tracking", "Succeeded", "Contradicted"]);
+}
+
+#[test]
+fn after_the_end_an_edit_renews_every_observed_generation() {
+    let life = running().says(10, State::Failed, "Failed").edit(json!({"pollIntervalSeconds": 9})).settle(20);
+    assert_eq!(life.status().observed_generation, Some(2));
+    assert!(life.status().conditions.iter().all(|c| c.observed_generation == Some(2)));
+    assert_eq!(life.status().phase, Phase::Failed);
+}
+
+#[test]
+fn the_ttl_counts_from_when_the_end_was_seen() {
+    let mut observation = Observation::new(State::Succeeded, "Success");
+    observation.completion_time = Some(at(-90_000));
+    observation.start_time = Some(at(-99_000));
+    let life = Life::new(json!({"ttlSecondsAfterFinished": 60})).poll(10, Ok(observation));
+    assert_eq!(life.next, Next::Delete(at(70)));
+    assert_eq!(life.status().completion_time.as_ref().unwrap().0, at(-90_000));
+}
+
+#[test]
+fn a_deadline_is_waited_for_and_no_longer() {
+    for spec in [
+        json!({"pollIntervalSeconds": 3600, "activeDeadlineSeconds": 100}),
+        json!({"pollIntervalSeconds": 3600, "progressDeadlineSeconds": 100}),
+    ] {
+        assert_eq!(Life::new(spec).says(0, State::Running, "Running").next, Next::Poll(at(100)));
+    }
+    let grace = Life::new(json!({"pollIntervalSeconds": 3600, "notFoundGraceSeconds": 100})).fails(0, Kind::NotFound);
+    assert_eq!(grace.next, Next::Poll(at(100)));
+}
+
+#[test]
+fn an_untroubled_run_has_two_events_and_a_troubled_one_tells_each_trouble_once() {
+    assert_eq!(running().says(9, State::Succeeded, "Success").notices, ["Tracking", "Succeeded"]);
+    let life = running()
+        .fails(10, Kind::Unreachable)
+        .fails(15, Kind::Unreachable)
+        .fails(75, Kind::Unreachable)
+        .fails(150, Kind::Unreachable)
+        .says(300, State::Unrecognized, "Odd")
+        .says(310, State::Unrecognized, "Odd")
+        .says(320, State::Blocked, "Pending")
+        .says(330, State::Blocked, "Pending")
+        .fails(340, Kind::Unauthorized)
+        .fails(600, Kind::Unauthorized)
+        .says(610, State::Failed, "Failed");
+    let told = [
+        "Tracking",
+        "PollFailing",
+        "Recovered",
+        "UnrecognizedState",
+        "Blocked",
+        "CredentialsInvalid",
+        "Recovered",
+        "Failed",
+    ];
+    assert_eq!(life.notices, told);
+}
+
+fn percent(life: &Life) -> Option<i32> {
+    life.status().progress.as_ref().and_then(|p| p.percent)
+}
+
+#[rstest]
+#[case(&[Some(42.0)], State::Running, Some(42))]
+#[case(&[Some(-1.0)], State::Running, None)]
+#[case(&[Some(101.0)], State::Running, Some(99))]
+#[case(&[Some(100.0)], State::Running, Some(99))]
+#[case(&[Some(60.0), Some(40.0)], State::Running, Some(60))]
+#[case(&[Some(60.0), None], State::Running, Some(60))]
+#[case(&[Some(40.0)], State::Succeeded, Some(100))]
+#[case(&[Some(40.0)], State::Failed, Some(40))]
+#[case(&[None], State::Running, None)]
+fn a_percentage_is_clamped_kept_and_full_only_at_success(
+    #[case] percents: &[Option<f64>],
+    #[case] state: State,
+    #[case] expected: Option<i32>,
+) {
+    let mut life = new();
+    for (second, told) in (0..).zip(percents) {
+        life = life.poll(second, Ok(Observation { percent: *told, ..Observation::new(state, "x") }));
+    }
+    assert_eq!(percent(&life), expected);
+}
+
+fn part(id: &str, parent: Option<&str>, state: State) -> SubJob {
+    SubJob {
+        id: id.into(),
+        parent_id: parent.map(Into::into),
+        name: format!("name of {id}"),
+        state,
+        upstream_state: String::new(),
+        message: None,
+        start_time: None,
+        completion_time: None,
+    }
+}
+
+fn with_parts(parts: Vec<SubJob>) -> Result<Observation, PollFailure> {
+    Ok(Observation { sub_jobs: parts, ..Observation::new(State::Running, "Running") })
+}
+
+#[test]
+fn progress_is_counted_in_leaves_and_shuffled_parts_are_no_change() {
+    let parts = vec![
+        part("a", None, State::Running),
+        part("a1", Some("a"), State::Succeeded),
+        part("a2", Some("a"), State::Running),
+        part("b", None, State::Succeeded),
+    ];
+    let life = new().poll(0, with_parts(parts.clone()));
+    let progress = life.status().progress.clone().unwrap();
+    assert_eq!((progress.completed, progress.total, progress.percent), (Some(2), Some(3), Some(66)));
+    assert_eq!(progress.summary.as_deref(), Some("2/3"));
+    let before = life.status().clone();
+    let shuffled = vec![parts[3].clone(), parts[0].clone(), parts[2].clone(), parts[1].clone()];
+    assert_eq!(life.poll(30, with_parts(shuffled)).status(), &before);
+}
+
+#[test]
+fn any_number_of_parts_fits_with_unique_ids_and_a_true_total() {
+    let ids =
+        (0..100_000).map(|n| part(if n % 2 == 0 { "twin" } else { "\u{1b}[1mtwin" }, Some("twin"), State::Running));
+    let mut parts: Vec<SubJob> = ids.collect();
+    for part in parts.iter_mut().take(1000) {
+        part.message = Some("\u{1F600}\"".repeat(5000));
+        part.name = "\u{1F600}".repeat(5000);
+    }
+    let life = new().poll(0, with_parts(parts));
+    let status = life.status();
+    let mut ids: Vec<_> = status.sub_jobs.iter().map(|job| &job.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), status.sub_jobs_total), (status.sub_jobs.len(), Some(100_000)));
+    assert!(!ids.is_empty() && serde_json::to_vec(status).unwrap().len() < 32 * 1024);
+}
+
+#[test]
+fn an_object_followed_before_a_restart_waits_for_its_share_of_an_interval() {
+    let life = running();
+    let Step::Wait(due) = next(&life.operation, None, at(100)) else { panic!("polled at once") };
+    assert!(due < at(115), "{due}");
+    assert_eq!(next(&life.operation, Some(at(100)), at(100)), Step::Poll);
+    assert_eq!(next(&new().operation, None, at(100)), Step::Poll);
+    let mut asked = running().operation;
+    asked.annotations_mut().insert(REQUESTED_AT.into(), "now".into());
+    assert_eq!(next(&asked, Some(at(500)), at(100)), Step::Poll);
+    let edited = running().edit(json!({"pollIntervalSeconds": 600}));
+    assert_eq!(next(&edited.operation, Some(at(500)), at(100)), Step::Poll);
+    assert_eq!(next(&running().says(9, State::Failed, "Failed").operation, None, at(100)), Step::Settle);
+}
+
+#[test]
+fn a_request_is_echoed_whatever_came_of_it() {
+    let mut life = running();
+    life.operation.annotations_mut().insert(REQUESTED_AT.into(), "token-1".into());
+    let life = life.fails(10, Kind::Unreachable);
+    assert_eq!(life.status().last_handled_request.as_deref(), Some("token-1"));
+    assert!(!has_request(&life.operation));
+}
+
+fn any_state() -> impl Strategy<Value = State> {
+    prop::sample::select(vec![
+        State::Pending,
+        State::Running,
+        State::Blocked,
+        State::Unrecognized,
+        State::Running,
+        State::Succeeded,
+        State::Failed,
+        State::Cancelled,
+    ])
+}
+
+fn any_result() -> impl Strategy<Value = Result<Observation, PollFailure>> {
+    let kinds = prop::sample::select(vec![
+        Kind::Unreachable,
+        Kind::Throttled,
+        Kind::Unauthorized,
+        Kind::CredentialsNotFound,
+        Kind::InvalidResponse,
+        Kind::NotFound,
+    ]);
+    let observed = (any_state(), prop::option::of(-50.0..150.0_f64), ".{0,40}")
+        .prop_map(|(state, percent, word)| Ok(Observation { percent, ..Observation::new(state, word) }));
+    prop_oneof![3 => observed, 1 => kinds.prop_map(|kind| Err(PollFailure::new(kind, "trouble")))]
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_cloud_says_the_rules_hold(
+        steps in prop::collection::vec((1_i64..400, any_result()), 1..30),
+    ) {
+        let mut life = new();
+        let mut now = 0;
+        for (wait, result) in steps {
+            now += wait;
+            let before = life.status().clone();
+            let highest = percent(&life);
+            life = life.poll(now, result.clone());
+            let after = life.status();
+            // Terminal sticks.
+            if is_over(&before) {
+                prop_assert_eq!(&before, after);
+                continue;
+            }
+            // Percent never falls, and is full at success only.
+            prop_assert!(percent(&life) >= highest || after.phase == Phase::Failed);
+            prop_assert_eq!(percent(&life) == Some(100), after.phase == Phase::Succeeded);
+            // Never both, and the verdict is a success only on the cloud's word.
+            let stalled = is_true(after, ConditionType::Stalled);
+            prop_assert!(!(stalled && is_true(after, ConditionType::Reconciling)));
+            let opened = is_true(after, ConditionType::Succeeded);
+            let said_success = matches!(&result, Ok(observation) if observation.state == State::Succeeded);
+            prop_assert_eq!(opened, said_success);
+            prop_assert_eq!(opened, is_true(after, ConditionType::Ready));
+            // The same answer again changes nothing and announces nothing.
+            if let (false, Ok(_)) = (is_over(after), &result) {
+                let again = decide(&life.operation, Some(Poll { result, age: Duration::ZERO }), life.memory, at(now));
+                prop_assert_eq!(&again.status, life.status());
+                prop_assert!(again.notices.is_empty());
+            }
+            // The next look is within bounds.
+            if let Next::Poll(next) = life.next {
+                let wait = elapsed(at(now), next);
+                prop_assert!(wait <= Duration::from_secs(300) && wait >= Duration::from_secs(1), "{wait:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! A cloud's JSON reply, read leniently where a field is odd and strictly where the whole is.
+//!
+//! Parsed without recursion into one flat list, so neither depth nor number of members can exhaust a stack. A key that
+//! stands twice in one object, or anything after the first value, makes the whole reply unreadable: which half to
+//! believe would be a guess.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use json_event_parser::{JsonEvent, SliceJsonParser};
+
+use crate::observation::Misread;
+use crate::time::parse_time;
+
+/// A parsed reply.
+#[derive(Debug)]
+pub struct Document {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    key: Option<Box<str>>,
+    value: Value,
+    /// Index of the first node after this one's subtree.
+    end: usize,
+}
+
+#[derive(Debug)]
+enum Value {
+    Null,
+    Bool(bool),
+    /// Kept as text: a number out of range spoils its own field only.
+    Number(Box<str>),
+    Text(Box<str>),
+    Array,
+    Object,
+}
+
+impl Document {
+    /// Parses `body`.
+    ///
+    /// # Errors
+    /// [`Misread`] when it is empty, not UTF-8, not JSON, or has a key twice in one object.
+    pub fn parse(body: &[u8]) -> Result<Self, Misread> {
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        let text = std::str::from_utf8(body).map_err(|_| Misread("the reply is not UTF-8".into()))?;
+        if text.trim().is_empty() {
+            return Err(Misread("the reply is empty".into()));
+        }
+        match Self::parse_strictly(text) {
+            Ok(document) => Ok(document),
+            Err(error) => match soften(text) {
+                Cow::Owned(softened) => Self::parse_strictly(&softened),
+                Cow::Borrowed(_) => Err(error),
+            },
+        }
+    }
+
+    fn parse_strictly(text: &str) -> Result<Self, Misread> {
+        let mut parser = SliceJsonParser::new(text.as_bytes());
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut open: Vec<usize> = Vec::new();
+        let mut key: Option<Box<str>> = None;
+        loop {
+            let event = parser.parse_next().map_err(|_| {
+                let kind = if text.trim_start().starts_with('<') {
+                    "is a page of HTML or XML, not JSON"
+                } else {
+                    "is not valid JSON"
+                };
+                Misread(format!("the reply {kind}"))
+            })?;
+            let value = match event {
+                JsonEvent::ObjectKey(name) => {
+                    key = Some(name.into());
+                    continue;
+                }
+                JsonEvent::EndArray | JsonEvent::EndObject => {
+                    if let Some(at) = open.pop() {
+                        nodes[at].end = nodes.len();
+                        refuse_duplicate_keys(&nodes, at)?;
+                    }
+                    continue;
+                }
+                JsonEvent::Eof => return Ok(Self { nodes }),
+                JsonEvent::Null => Value::Null,
+                JsonEvent::Boolean(value) => Value::Bool(value),
+                JsonEvent::Number(digits) => Value::Number(digits.into()),
+                JsonEvent::String(text) => Value::Text(text.into()),
+                JsonEvent::StartArray => Value::Array,
+                JsonEvent::StartObject => Value::Object,
+            };
+            let at = nodes.len();
+            if matches!(value, Value::Array | Value::Object) {
+                open.push(at);
+            }
+            nodes.push(Node { key: key.take(), value, end: at + 1 });
+        }
+    }
+
+    /// The outermost value.
+    pub fn root(&self) -> Json<'_> {
+        Json { document: self, at: 0 }
+    }
+
+    /// Replaces every text for which `replace` gives another.
+    pub fn replace_texts(&mut self, replace: impl Fn(&str) -> Option<String>) {
+        for node in &mut self.nodes {
+            if let Value::Text(text) = &mut node.value
+                && let Some(other) = replace(text)
+            {
+                *text = other.into();
+            }
+        }
+    }
+}
+
+fn refuse_duplicate_keys(nodes: &[Node], object: usize) -> Result<(), Misread> {
+    let mut seen = HashSet::new();
+    let mut child = object + 1;
+    while child < nodes[object].end {
+        if let Some(key) = &nodes[child].key
+            && !seen.insert(key)
+        {
+            return Err(Misread("the reply has a key twice in one object".into()));
+        }
+        child = nodes[child].end;
+    }
+    Ok(())
+}
+
+/// Mends what some clouds' encoders get wrong without harm to the rest: `NaN` and `Infinity` become null, the escape of
+/// half a surrogate pair becomes the replacement character.
+fn soften(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut in_string = false;
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while at < bytes.len() {
+        let rest = &text.as_bytes()[at..];
+        let (skip, replacement) = if in_string {
+            match rest {
+                [b'"', ..] => {
+                    in_string = false;
+                    (1, None)
+                }
+                [b'\\', b'u', ..] => match (surrogate(rest), rest.get(6..).and_then(surrogate)) {
+                    (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (12, None),
+                    (Some(_), _) => (6, Some("\\uFFFD")),
+                    (None, _) => (2, None),
+                },
+                [b'\\', _, ..] => (2, None),
+                _ => (1, None),
+            }
+        } else if rest.starts_with(b"\"") {
+            in_string = true;
+            (1, None)
+        } else {
+            [&b"NaN"[..], b"-Infinity", b"Infinity"]
+                .into_iter()
+                .find(|word| rest.starts_with(word))
+                .map_or((1, None), |word| (word.len(), Some("null")))
+        };
+        if let Some(replacement) = replacement {
+            out.push_str(&text[copied..at]);
+            out.push_str(replacement);
+            copied = at + skip;
+        }
+        at += skip;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
+fn surrogate(escape: &[u8]) -> Option<u16> {
+    let digits = escape.strip_prefix(b"\\u")?.get(..4)?;
+    let code = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    (0xD800..=0xDFFF).contains(&code).then_some(code)
+}
+
+/// One value within a [`Document`].
+#[derive(Clone, Copy, Debug)]
+pub struct Json<'a> {
+    document: &'a Document,
+    at: usize,
+}
+
+impl<'a> Json<'a> {
+    fn node(self) -> &'a Node {
+        &self.document.nodes[self.at]
+    }
+
+    fn children(self) -> impl Iterator<Item = Json<'a>> {
+        let end = self.node().end;
+        let mut next = self.at + 1;
+        std::iter::from_fn(move || {
+            (next < end).then(|| {
+                let child = Json { document: self.document, at: next };
+                next = child.node().end;
+                child
+            })
+        })
+    }
+
+    /// The value at a path of keys joined by ".", absent also where it is null. A key is looked for as written, then
+    /// in any other case: the same field is spelt `subJobs` and `subjobs` across versions of one API.
+    pub fn get(self, path: &str) -> Option<Json<'a>> {
+        let mut here = self;
+        for key in path.split('.') {
+            if !here.is_object() {
+                return None;
+            }
+            let named =
+                |test: &dyn Fn(&str) -> bool| here.children().find(|c| c.node().key.as_deref().is_some_and(test));
+            here = named(&|k| k == key).or_else(|| named(&|k| k.eq_ignore_ascii_case(key)))?;
+        }
+        (!matches!(here.node().value, Value::Null)).then_some(here)
+    }
+
+    /// Whether this is an object.
+    pub fn is_object(self) -> bool {
+        matches!(self.node().value, Value::Object)
+    }
+
+    /// Whether this is an array.
+    pub fn is_array(self) -> bool {
+        matches!(self.node().value, Value::Array)
+    }
+
+    /// The members of an array; none for anything else.
+    pub fn items(self) -> impl Iterator<Item = Json<'a>> {
+        self.is_array().then(|| self.children()).into_iter().flatten()
+    }
+
+    /// The text, where this is a string.
+    pub fn text(self) -> Option<&'a str> {
+        match &self.node().value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text of a string, or a number or boolean as it stands: codes come as either.
+    pub fn scalar(self) -> Option<&'a str> {
+        match &self.node().value {
+            Value::Text(text) | Value::Number(text) => Some(text),
+            Value::Bool(value) => Some(if *value { "true" } else { "false" }),
+            Value::Null | Value::Array | Value::Object => None,
+        }
+    }
+
+    /// The boolean, where this is one.
+    pub fn boolean(self) -> Option<bool> {
+        match self.node().value {
+            Value::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The number, also where it stands in a string; a "%" behind it is allowed. Never infinite or NaN.
+    pub fn number(self) -> Option<f64> {
+        let (Value::Number(text) | Value::Text(text)) = &self.node().value else { return None };
+        let text = text.trim();
+        let number: f64 = text.strip_suffix('%').unwrap_or(text).trim_end().parse().ok()?;
+        number.is_finite().then_some(number)
+    }
+
+    /// The non-empty string at `path`, owned.
+    pub fn text_at(self, path: &str) -> Option<String> {
+        let text = self.get(path)?.text()?;
+        (!text.trim().is_empty()).then(|| text.to_owned())
+    }
+
+    /// The time at `path`, absent where it cannot be read.
+    pub fn time_at(self, path: &str) -> Option<Timestamp> {
+        parse_time(self.get(path)?.text()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Document {
+        Document::parse(body.as_bytes()).unwrap()
+    }
+
+    #[rstest::rstest]
+    #[case::empty(b"" as &[u8], "the reply is empty")]
+    #[case::blank(b" \n", "the reply is empty")]
+    #[case::truncated(br#"{"status":{"phase":"Run"#, "the reply is not valid JSON")]
+    #[case::html(b"<html><body>sign in</body></html>", "the reply is a page of HTML or XML, not JSON")]
+    #[case::two_values(b"{} {}", "the reply is not valid JSON")]
+    #[case::trailing_comma(br#"{"a":1,}"#, "the reply is not valid JSON")]
+    #[case::comment(br#"{"a":1 /* one */}"#, "the reply is not valid JSON")]
+    #[case::invalid_utf8(b"{\"a\":\"\xFF\"}", "the reply is not UTF-8")]
+    #[case::utf16(b"\xFF\xFE{\0}\0", "the reply is not UTF-8")]
+    #[case::duplicate_keys(br#"{"a":1,"a":2}"#, "the reply has a key twice in one object")]
+    #[case::duplicate_keys_deeper(br#"{"x":[{"a":1,"b":{},"a":2}]}"#, "the reply has a key twice in one object")]
+    fn an_unreadable_reply_says_why(#[case] body: &[u8], #[case] why: &str) {
+        assert_eq!(Document::parse(body).unwrap_err().to_string(), why);
+    }
+
+    #[test]
+    fn one_byte_order_mark_is_tolerated() {
+        let document = Document::parse(b"\xEF\xBB\xBF{\"a\":\"b\"}").unwrap();
+        assert_eq!(document.root().text_at("a").as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_held_spoil_only_their_own_field() {
+        let document = parse(r#"{"a":1e999,"b":NaN,"c":-Infinity,"d":123456789012345678901234567890,"e":"NaN","f":7}"#);
+        let number = |key| document.root().get(key).and_then(Json::number);
+        assert_eq!((number("a"), number("b"), number("c"), number("e")), (None, None, None, None));
+        assert_eq!((number("d"), number("f")), (Some(1.234_567_890_123_456_8e29), Some(7.0)));
+        assert_eq!(document.root().text_at("e").as_deref(), Some("NaN"));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_becomes_the_replacement_character() {
+        let document = parse(r#"{"a":"x\ud800y\udc00","b":"\ud83d\ude00","c":"\\ud800"}"#);
+        assert_eq!(document.root().text_at("a").as_deref(), Some("x\u{FFFD}y\u{FFFD}"));
+        assert_eq!(document.root().text_at("b").as_deref(), Some("😀"));
+        assert_eq!(document.root().text_at("c").as_deref(), Some("\\ud800"));
+    }
+
+    #[test]
+    fn ten_thousand_levels_need_no_stack() {
+        let body = format!("{}1{}", "{\"a\":[".repeat(10_000), "]}".repeat(10_000));
+        let document = parse(&body);
+        assert!(document.root().get("a").is_some_and(Json::is_array));
+    }
+
+    #[test]
+    fn a_key_is_found_as_written_before_any_other_case() {
+        let document = parse(r#"{"subjobs":1,"subJobs":2,"Reason":"x","n":null}"#);
+        let number = |key| document.root().get(key).and_then(Json::number);
+        assert_eq!((number("subJobs"), number("subjobs"), number("SUBJOBS")), (Some(2.0), Some(1.0), Some(1.0)));
+        assert_eq!(document.root().text_at("reason").as_deref(), Some("x"));
+        assert!(document.root().get("n").is_none());
+        assert!(document.root().get("n.a").is_none());
+    }
+
+    #[rstest::rstest]
+    #[case(r#"42"#, Some(42.0))]
+    #[case(r#""42""#, Some(42.0))]
+    #[case(r#"" 42 % ""#, Some(42.0))]
+    #[case(r#"42.0"#, Some(42.0))]
+    #[case(r#"-1"#, Some(-1.0))]
+    #[case(r#""inf""#, None)]
+    #[case(r#"null"#, None)]
+    #[case(r#"true"#, None)]
+    #[case(r#"{}"#, None)]
+    fn a_number_is_read_from_digits_in_any_dress(#[case] json: &str, #[case] expected: Option<f64>) {
+        let document = parse(&format!("{{\"p\":{json}}}"));
+        assert_eq!(document.root().get("p").and_then(Json::number), expected);
+    }
+}

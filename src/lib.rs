@@ -1,0 +1,50 @@
+//! cloudop follows a cloud's long-running operation to its end and tells Kubernetes how it stands.
+//!
+//! # The map
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`api`] | the CloudOperation resource: spec, status, conditions, defaults; no behaviour |
+//! | [`controller`] | the shell: watches objects, asks clouds, writes statuses; reads the clock |
+//! | [`decision`], [`schedule`] | the core: what a status becomes, and when to poll next; pure |
+//! | [`observation`] | what a cloud said about an operation, in words all clouds share |
+//! | [`provider`] | the clouds' APIs, one small file each; pure |
+//! | [`credentials`], [`auth`] | a Secret, and what its credential becomes on the wire |
+//! | [`upstream`] | the one way out to a cloud |
+//! | [`document`], [`time`], [`wording`] | a reply's JSON, times and texts, made safe to use; pure |
+//! | [`metrics`], [`server`] | what is counted, and where it is served |
+// Here rather than in Cargo.toml, whose lints would hold for tests too.
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::dbg_macro,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unwrap_used
+    )
+)]
+
+pub mod api;
+pub mod auth;
+#[expect(clippy::disallowed_methods, reason = "the shell tells the core what time it is")]
+pub mod controller;
+#[expect(clippy::disallowed_methods, reason = "it measures how long ago a Secret was read")]
+pub mod credentials;
+pub mod decision;
+pub mod document;
+mod events;
+pub mod metrics;
+pub mod observation;
+pub mod provider;
+pub mod schedule;
+pub mod server;
+pub mod time;
+#[expect(clippy::disallowed_methods, reason = "it measures budgets and the age of answers")]
+pub mod upstream;
+pub mod wording;

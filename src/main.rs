@@ -1,0 +1,253 @@
+//! `cloudop-controller`: flags, logs, start and stop.
+
+#![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::expect_used, clippy::panic, clippy::todo, clippy::unwrap_used))]
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use cloudop::controller::{self, Context, Stage, Watched};
+use cloudop::metrics::Metrics;
+use cloudop::server;
+use cloudop::upstream::{Options, Upstream};
+use k8s_controller::LeaderElection;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client, Config};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// How long a stop may take: a poll that does not finish by then is abandoned, before it writes anything.
+const STOP: Duration = Duration::from_secs(10);
+
+/// Follows CloudOperations: polls each cloud and writes what it says into .status.
+///
+/// Finds its cluster by KUBECONFIG or ~/.kube/config, inside a cluster by its ServiceAccount.
+#[derive(Parser)]
+#[command(version, name = "cloudop-controller")]
+struct Flags {
+    /// Namespaces to watch, separated by commas; all of them by default.
+    #[arg(long, env = "CLOUDOP_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
+    watch_namespaces: Vec<String>,
+
+    /// Hosts that credentials may be sent to beside each vendor's own domains, separated by commas: a host, or
+    /// *.example.com for every host below it.
+    #[arg(long, env = "CLOUDOP_ALLOW_HOST", value_delimiter = ',', value_name = "HOST")]
+    allow_host: Vec<String>,
+
+    /// Let endpoints resolve to loopback, link-local, private and other internal addresses.
+    #[arg(long, env = "CLOUDOP_ALLOW_PRIVATE_ADDRESSES")]
+    allow_private_addresses: bool,
+
+    /// Requests per second to one endpoint with one account.
+    #[arg(long, env = "CLOUDOP_REQUESTS_PER_SECOND", default_value_t = 5.0, value_parser = positive, value_name = "NUMBER")]
+    requests_per_second: f64,
+
+    /// Requests that may be made at once after a quiet time, to one endpoint with one account.
+    #[arg(long, env = "CLOUDOP_BURST", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..), value_name = "NUMBER")]
+    burst: u32,
+
+    /// Objects worked on at the same time.
+    #[arg(long, env = "CLOUDOP_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
+    concurrency: u16,
+
+    /// Watch only CloudOperations with these labels, so that several controllers share a cluster, such as
+    /// example.com/shard=one.
+    #[arg(long, env = "CLOUDOP_WATCH_LABEL_SELECTOR", value_name = "SELECTOR")]
+    watch_label_selector: Option<String>,
+
+    /// Of several processes let one lead, by a Lease.
+    #[arg(long, env = "CLOUDOP_LEADER_ELECTION")]
+    leader_election: bool,
+
+    /// Namespace of the Lease.
+    #[arg(long, env = "CLOUDOP_LEADER_ELECTION_NAMESPACE", default_value = "default", value_name = "NAMESPACE")]
+    leader_election_namespace: String,
+
+    /// Name of the Lease; controllers that share a cluster by labels need one each.
+    #[arg(long, env = "CLOUDOP_LEADER_ELECTION_ID", default_value = "cloudop-controller", value_name = "NAME")]
+    leader_election_id: String,
+
+    /// Address to serve /livez, /readyz and /metrics on, such as 0.0.0.0:8080; none are served without it.
+    #[arg(long, env = "CLOUDOP_METRICS_ADDRESS", value_name = "ADDRESS")]
+    metrics_address: Option<SocketAddr>,
+
+    /// Format of the logs.
+    #[arg(long, env = "CLOUDOP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+
+    /// What to log: error, warn, info, debug or trace, also by module (info,cloudop=debug).
+    #[arg(long, env = "CLOUDOP_LOG", default_value = "info,kube_client=off,kube_runtime=warn", value_name = "FILTER")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("must be a number above 0".into()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let flags = Flags::parse();
+    start_logs(&flags)?;
+    let metrics = Arc::new(Metrics::default());
+    let upstream = Upstream::new(Options {
+        allow_hosts: flags.allow_host.clone(),
+        allow_private_addresses: flags.allow_private_addresses,
+        requests_per_second: flags.requests_per_second,
+        burst: flags.burst,
+        metrics: Arc::clone(&metrics),
+        ..Options::default()
+    })?;
+    let (watches, calls) = connect().await?;
+    let context = Arc::new(Context::new(calls.clone(), upstream, instance(), metrics));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?flags.watch_namespaces, "started");
+    let (stop, stopped) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stopping = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        tracing::info!("stopping");
+        let _ = stop.send(true);
+        // Without a first answer of the API server the controller would wait for it for ever.
+        tokio::time::sleep(STOP).await;
+    };
+    let serving = async {
+        match flags.metrics_address {
+            Some(address) => server::serve(address, Arc::clone(&context)).await,
+            None => std::future::pending().await,
+        }
+    };
+    let election = flags.leader_election.then(|| {
+        LeaderElection::new(calls.clone(), &flags.leader_election_namespace, &flags.leader_election_id, &instance())
+    });
+    let result: Result<(), Box<dyn std::error::Error>> = tokio::select! {
+        led = lead(&flags, &watches, &calls, &context, election.as_ref(), stopped) => led,
+        served = serving => served.map_err(|error| format!("--metrics-address: {error}").into()),
+        () = stopping => {
+            tracing::warn!("stopped without waiting any longer for what was under way");
+            Ok(())
+        }
+    };
+    if let Some(election) = &election {
+        // So that the next leader need not wait for the lease to run out.
+        let _ = tokio::time::timeout(Duration::from_secs(2), election.release()).await;
+    }
+    tracing::info!("stopped");
+    result
+}
+
+/// Follows operations until told to stop, with leader election only while this process holds the lease.
+async fn lead(
+    flags: &Flags,
+    watches: &Client,
+    calls: &Client,
+    context: &Arc<Context>,
+    election: Option<&LeaderElection>,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let controllers = async {
+        context.reach(Stage::Leading);
+        let namespaces: Vec<Option<String>> = match flags.watch_namespaces.as_slice() {
+            [] => vec![None],
+            namespaces => namespaces.iter().cloned().map(Some).collect(),
+        };
+        let label_selector = &flags.watch_label_selector;
+        futures::future::join_all(namespaces.into_iter().map(|namespace| {
+            let watched = Watched { namespace, label_selector: label_selector.clone() };
+            let mut stopped = stopped.clone();
+            let stop = async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            controller::run(watches.clone(), watched, flags.concurrency, Arc::clone(context), stop)
+        }))
+        .await;
+    };
+    let Some(election) = election else {
+        controllers.await;
+        return Ok(());
+    };
+    let mut stop = stopped.clone();
+    tokio::select! {
+        () = see_lease(calls, flags) => {}
+        _ = stop.wait_for(|stopped| *stopped) => return Ok(()),
+    }
+    context.reach(Stage::Standby);
+    let lease = &flags.leader_election_id;
+    tracing::info!(lease, namespace = flags.leader_election_namespace, "waiting to lead");
+    let leading = election.with_lease(async {
+        tracing::info!(lease, "leading");
+        controllers.await;
+    });
+    // One that does not lead has nothing to finish.
+    let told_to_stop = async {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+        if !context.is_leading() {
+            return;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        led = leading => match led {
+            Some(()) => Ok(()),
+            // Whatever is still under way here must not outlive the lease.
+            None => Err("the lease was lost: another process may lead now".into()),
+        },
+        () = told_to_stop => Ok(()),
+    }
+}
+
+/// Waits until the API server tells about the lease, or that there is none yet.
+async fn see_lease(client: &Client, flags: &Flags) {
+    let (namespace, lease) = (&flags.leader_election_namespace, &flags.leader_election_id);
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    loop {
+        match leases.get_opt(lease).await {
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, lease, namespace, "the lease cannot be read; trying again");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
+
+/// A client for watches, which may be silent for minutes, and one for calls, which may not. Neither tries again by
+/// itself: the requeue is the one retry loop.
+async fn connect() -> Result<(Client, Client), Box<dyn std::error::Error>> {
+    let mut config = Config::infer().await?;
+    config.default_retry = false;
+    let watches = Client::try_from(config.clone())?;
+    config.read_timeout = Some(Duration::from_secs(30));
+    config.reset_reader_on_write = true;
+    Ok((watches, Client::try_from(config)?))
+}
+
+fn start_logs(flags: &Flags) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = EnvFilter::try_new(&flags.log).map_err(|error| format!("--log {}: {error}", flags.log))?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match flags.log_format {
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// The name of this process in Events: the Pod's, which is its host name.
+fn instance() -> String {
+    std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "cloudop-controller".into())
+}

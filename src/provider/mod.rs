@@ -1,0 +1,197 @@
+//! The clouds' APIs: one file each, and the table that joins them.
+//!
+//! A provider is a pure set of facts about one API: where it lives, what to ask and how to read the answer. To add one,
+//! write its file and add its row to the table below; nothing else names a provider.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::document::Json;
+use crate::observation::{Misread, Observation, OperationError, Reading, Refusal, Request, State, SubJob, Target};
+
+mod job;
+
+/// How a ready token is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenHeader {
+    /// `Authorization: Bearer …` (RFC 6750).
+    Bearer,
+    /// `X-Auth-Token: …` (OpenStack Keystone).
+    XAuthToken,
+}
+
+/// How a long-lived credential of this cloud becomes something its API accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignIn {
+    /// OAuth 2 client credentials, exchanged at the API's own endpoint.
+    ClientCredentials,
+    /// A Keystone v3 user, or an access key that signs each request.
+    Keystone {
+        /// Base URL of the identity service.
+        iam: String,
+        /// What a token is for.
+        scope: Scope,
+    },
+    /// A service account's key, exchanged for a token.
+    KeyExchange {
+        /// Base URL of the identity service.
+        iam: String,
+    },
+}
+
+/// What a Keystone token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The project with this ID.
+    Project(String),
+    /// The whole account, for services that are no project's.
+    Domain,
+}
+
+/// The facts of one cloud API. Implemented by the struct that is its part of the CloudOperation's spec.
+pub trait CloudApi {
+    /// The cloud's name in messages.
+    const CLOUD: &'static str;
+    /// The vendor's own domains, whose hosts (and subdomains) a credential may be sent to without further leave.
+    const DOMAINS: &'static [&'static str];
+    /// How a token is sent.
+    const TOKEN_HEADER: TokenHeader;
+
+    /// The base URL of the API, where it follows from the spec; otherwise the Secret must hold `endpoint`.
+    fn endpoint(&self) -> Option<String>;
+
+    /// How long-lived credentials sign in.
+    fn sign_in(&self) -> SignIn;
+
+    /// What to ask for the operation.
+    fn request(&self, operation_id: &str) -> Request;
+
+    /// What the reply says of the operation.
+    ///
+    /// # Errors
+    /// [`Misread`] when it is not this API's answer about this operation.
+    fn interpret(&self, operation_id: &str, reply: Json<'_>) -> Result<Reading, Misread>;
+
+    /// Whether a 404 or 410 means that the API does not know the operation. Otherwise it is taken for a gateway that
+    /// does not know the path: a wrong endpoint.
+    fn is_unknown_operation(refusal: &Refusal) -> bool {
+        refusal.code.is_some() || refusal.message.is_some()
+    }
+
+    /// What to do where the path is unknown though the endpoint is right, for the message.
+    fn unknown_path_advice(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// The word for a state, without the spaces around it; `field` is its place, for the message.
+fn read_state_word<'a>(value: Option<Json<'a>>, field: &str) -> Result<&'a str, Misread> {
+    let word = value.and_then(Json::text).map(str::trim).unwrap_or_default();
+    if word.is_empty() { Err(Misread::field(field)) } else { Ok(word) }
+}
+
+/// Refuses a reply whose own ID at `path` is another than the one asked for. No ID is no contradiction.
+fn check_id(operation_id: &str, reply: Json<'_>, path: &str) -> Result<(), Misread> {
+    let Some(id) = reply.get(path) else { return Ok(()) };
+    let id = id.scalar().ok_or_else(|| Misread::field(path))?.trim();
+    if id.is_empty() || id.eq_ignore_ascii_case(operation_id) {
+        Ok(())
+    } else {
+        Err(Misread(format!("the reply is about another operation, {id}")))
+    }
+}
+
+fn is_end(state: State) -> bool {
+    matches!(state, State::Succeeded | State::Failed | State::Cancelled)
+}
+
+macro_rules! providers {
+    ($($module:ident $api:ident $name:literal),+ $(,)?) => {
+        $(mod $module; pub use $module::$api;)+
+
+        /// The API that knows the operation: exactly one member.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[expect(missing_docs, reason = "each member's documentation is that of its struct, in the schema too")]
+        pub enum Provider {
+            $(#[serde(rename = $name)] $api($api),)+
+        }
+
+        impl Provider {
+            /// Every member's name in the spec.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// Each provider's own domains.
+            pub const DOMAINS: &'static [&'static [&'static str]] = &[$(<$api as CloudApi>::DOMAINS),+];
+
+            /// The member's name in the spec.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$api(_) => $name,)+ }
+            }
+
+            /// See [`CloudApi::CLOUD`].
+            pub fn cloud(&self) -> &'static str {
+                match self { $(Self::$api(_) => <$api as CloudApi>::CLOUD,)+ }
+            }
+
+            /// See [`CloudApi::DOMAINS`].
+            pub fn domains(&self) -> &'static [&'static str] {
+                match self { $(Self::$api(_) => <$api as CloudApi>::DOMAINS,)+ }
+            }
+
+            /// See [`CloudApi::TOKEN_HEADER`].
+            pub fn token_header(&self) -> TokenHeader {
+                match self { $(Self::$api(_) => <$api as CloudApi>::TOKEN_HEADER,)+ }
+            }
+
+            /// See [`CloudApi::endpoint`].
+            pub fn endpoint(&self) -> Option<String> {
+                match self { $(Self::$api(api) => api.endpoint(),)+ }
+            }
+
+            /// See [`CloudApi::sign_in`].
+            pub fn sign_in(&self) -> SignIn {
+                match self { $(Self::$api(api) => api.sign_in(),)+ }
+            }
+
+            /// See [`CloudApi::request`].
+            pub fn request(&self, operation_id: &str) -> Request {
+                match self { $(Self::$api(api) => api.request(operation_id),)+ }
+            }
+
+            /// See [`CloudApi::interpret`].
+            ///
+            /// # Errors
+            /// [`Misread`] when the reply is not an answer about this operation.
+            pub fn interpret(&self, operation_id: &str, reply: Json<'_>) -> Result<Reading, Misread> {
+                if !(reply.is_object() || reply.is_array()) {
+                    return Err(Misread(
+                        "the reply is neither a JSON object nor an array".into(),
+                    ));
+                }
+                match self { $(Self::$api(api) => api.interpret(operation_id, reply),)+ }
+            }
+
+            /// See [`CloudApi::is_unknown_operation`].
+            pub fn is_unknown_operation(&self, refusal: &Refusal) -> bool {
+                match self { $(Self::$api(_) => <$api as CloudApi>::is_unknown_operation(refusal),)+ }
+            }
+
+            /// See [`CloudApi::unknown_path_advice`].
+            pub fn unknown_path_advice(&self) -> Option<&'static str> {
+                match self { $(Self::$api(api) => api.unknown_path_advice(),)+ }
+            }
+        }
+    };
+}
+
+providers! {
+    numspot_kubernetes NumspotKubernetes "numspotKubernetes",
+    huawei_cce_upgrade HuaweiCceUpgrade "huaweiCceUpgrade",
+    huawei_ucs_federation HuaweiUcsFederation "huaweiUcsFederation",
+    otc_cce_job OtcCceJob "otcCceJob",
+    sbercloud_openshift_task SbercloudOpenshiftTask "sbercloudOpenshiftTask",
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! When to poll next: pure functions of status and time, so that a restart loses nothing.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+use crate::api::{CloudOperation, CloudOperationStatus, Phase};
+
+const SHORTEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST_FAULT: Duration = Duration::from_secs(300);
+const SHORTEST_CONFIGURATION_FAULT: Duration = Duration::from_secs(30);
+
+/// How long to wait after an answer.
+///
+/// The spec's `pollIntervalSeconds` where set. Otherwise half the estimated remaining time where a percentage tells,
+/// else a tenth of the operation's age, within 5 s and 60 s; 60 s while blocked; all give or take a tenth by `uid` and
+/// time, so that objects made together drift apart.
+pub fn poll_interval(operation: &CloudOperation, status: &CloudOperationStatus, uid: &str, now: Timestamp) -> Duration {
+    if let Some(seconds) = operation.spec.poll_interval_seconds {
+        return Duration::from_secs(seconds.max(1).unsigned_abs().into());
+    }
+    let age = status
+        .start_time
+        .as_ref()
+        .or(status.tracking_start_time.as_ref())
+        .map_or(Duration::ZERO, |start| elapsed(start.0, now));
+    let percent = status.progress.as_ref().and_then(|p| p.percent).filter(|p| (1..100).contains(p));
+    let interval = match (status.phase, percent) {
+        (Phase::Blocked, _) => LONGEST,
+        (_, Some(percent)) => age.mul_f64(f64::from(100 - percent) / f64::from(percent) / 2.0),
+        (_, None) => age / 10,
+    };
+    let share = fraction(&[uid.as_bytes(), &now.as_second().to_be_bytes()]);
+    interval.clamp(SHORTEST, LONGEST).mul_f64(0.9 + 0.2 * share)
+}
+
+/// How long to wait in a fault that has lasted for `lasted`: as long again, which doubles by itself, within 5 s (30 s
+/// where only the user can mend it) and 5 min.
+pub fn fault_delay(lasted: Duration, is_configuration: bool) -> Duration {
+    lasted.clamp(if is_configuration { SHORTEST_CONFIGURATION_FAULT } else { SHORTEST }, LONGEST_FAULT)
+}
+
+/// How long an object that was followed before a restart waits for its first poll: a share of one interval by its UID,
+/// so that all together come back at their usual rate.
+pub fn spread(interval: Duration, uid: &str) -> Duration {
+    interval.mul_f64(fraction(&[uid.as_bytes()]))
+}
+
+/// The time from `start` to `now`; zero where the clock stepped back.
+pub fn elapsed(start: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(start).try_into().unwrap_or(Duration::ZERO)
+}
+
+/// `time` plus `delay`; the far future where that cannot be written.
+pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
+    SignedDuration::try_from(delay).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// A number in [0, 1) that is the same for the same parts.
+fn fraction(parts: &[&[u8]]) -> f64 {
+    let digest =
+        parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part).chain_update([0])).finalize();
+    let number = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    f64::from(number) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn operation(interval: Option<i32>) -> CloudOperation {
+        let spec = json!({"provider": {"otcCceJob": {"region": "eu-de", "projectId": "p"}}, "operationId": "j",
+                          "credentialsRef": {"name": "otc"}, "pollIntervalSeconds": interval});
+        CloudOperation::new("a", serde_json::from_value(spec).unwrap())
+    }
+
+    fn status(start: i64, percent: Option<i32>, phase: Phase) -> CloudOperationStatus {
+        serde_json::from_value(json!({"phase": phase, "progress": {"percent": percent},
+            "startTime": Timestamp::from_second(start).unwrap()}))
+        .unwrap()
+    }
+
+    #[rstest::rstest]
+    #[case::just_started(0, None, Phase::Running, 5.0)]
+    #[case::a_tenth_of_its_age(300, None, Phase::Running, 30.0)]
+    #[case::at_most_a_minute(9000, None, Phase::Running, 60.0)]
+    #[case::half_of_what_remains(60, Some(60), Phase::Running, 20.0)]
+    #[case::nearly_done(60, Some(99), Phase::Running, 5.0)]
+    #[case::nothing_done_tells_nothing(300, Some(0), Phase::Running, 30.0)]
+    #[case::blocked(10, None, Phase::Blocked, 60.0)]
+    fn the_interval_follows_the_operation(
+        #[case] age: i64,
+        #[case] percent: Option<i32>,
+        #[case] phase: Phase,
+        #[case] seconds: f64,
+    ) {
+        let now = Timestamp::from_second(1_700_000_000 + age).unwrap();
+        let interval = poll_interval(&operation(None), &status(1_700_000_000, percent, phase), "u", now).as_secs_f64();
+        assert!((seconds * 0.9..=seconds * 1.1).contains(&interval), "{interval}");
+    }
+
+    #[test]
+    fn a_given_interval_is_taken_as_it_is() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let interval = poll_interval(&operation(Some(7)), &status(0, Some(50), Phase::Blocked), "u", now);
+        assert_eq!(interval, Duration::from_secs(7));
+    }
+
+    proptest! {
+        #[test]
+        fn a_fault_is_waited_for_within_bounds_and_never_less_for_lasting_longer(a in 0_u64..100_000, b in 0_u64..100_000, c: bool) {
+            let delay = |seconds| fault_delay(Duration::from_secs(seconds), c);
+            prop_assert!(delay(a.min(b)) <= delay(a.max(b)));
+            let shortest = if c { 30 } else { 5 };
+            prop_assert!((Duration::from_secs(shortest)..=Duration::from_secs(300)).contains(&delay(a)));
+        }
+
+        #[test]
+        fn an_interval_is_bounded_whatever_the_clocks_say(
+            start in 0_i64..4_000_000_000, now in 0_i64..4_000_000_000, percent in prop::option::of(0..101), uid in ".{0,9}",
+        ) {
+            let now = Timestamp::from_second(now).unwrap();
+            let interval = poll_interval(&operation(None), &status(start, percent, Phase::Running), &uid, now);
+            prop_assert!((Duration::from_millis(4500)..=Duration::from_secs(66)).contains(&interval));
+            prop_assert!(spread(interval, &uid) < interval);
+        }
+    }
+}
