@@ -1,0 +1,41 @@
+//! Five simulated clouds in one HTTPS server on loopback: their paths, sign-ins, replies and refusals, scripted
+//! operations, and faults on demand. For tests, the demo, and rehearsals of a pipeline.
+//!
+//! | module | |
+//! |---|---|
+//! | `simulator` | what a test holds: start, put, advance, fault, count |
+//! | `server`, `http`, `tls`, `listener` | connections and bytes |
+//! | `clouds` | one file per API: paths, shapes, refusals |
+//! | `world` | all that the clouds know; no I/O |
+//! | `life`, `play` | scripted operations, and where they are at a moment |
+//! | `account`, `signature` | who may ask |
+//! | `fault`, `mangle` | what goes wrong |
+//! | `record` | what was asked |
+//! | `scenario` | all of it from a YAML file |
+//!
+//! It shares no type with the product: both would be wrong together.
+
+mod account;
+mod clouds;
+mod fault;
+mod http;
+mod life;
+mod listener;
+mod mangle;
+mod play;
+mod record;
+mod scenario;
+mod server;
+mod signature;
+mod simulator;
+mod tls;
+mod world;
+
+pub use account::Account;
+pub use clouds::NumspotApi;
+pub use fault::{Fault, Times};
+pub use life::{Cloud, Key, Operation, Scope, Stage, Task};
+pub use listener::Listener;
+pub use record::{Matcher, RecordedRequest};
+pub use scenario::{InvalidScenario, Scenario};
+pub use simulator::{FaultHandle, Options, Simulator};

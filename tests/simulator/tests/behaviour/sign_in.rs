@@ -1,0 +1,128 @@
+//! Where tokens come from, and what they open.
+
+use std::time::Duration;
+
+use cloudop_simulator::{Matcher, Simulator};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use crate::{PATHS, ask, client, send, signing_account, start};
+
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+const JSON: (&str, &str) = ("Content-Type", "application/json;charset=utf8");
+
+fn post(sim: &Simulator, path: &str, (name, value): (&str, &str), body: impl ToString) -> RequestBuilder {
+    let url = format!("{}{path}", sim.url());
+    client(sim).post(url).header(name, value).body(body.to_string())
+}
+
+async fn signing_simulator() -> Simulator {
+    let sim = start().await;
+    sim.account(signing_account());
+    sim
+}
+
+async fn opens(sim: &Simulator, index: usize, token: &str) -> u16 {
+    let (_, path, (name, value)) = PATHS[index];
+    ask(sim, path, (name, &value.replace("let-me-in", token))).await.status
+}
+
+#[tokio::test]
+async fn numspot_takes_the_client_in_a_header_or_in_the_form() {
+    let sim = signing_simulator().await;
+    let fields = "grant_type=client_credentials&client_id=id&client_secret=secret";
+    let basic = "grant_type=client_credentials&scope=openid+offline_access";
+    for request in
+        [post(&sim, "/iam/token", FORM, fields), post(&sim, "/iam/token", FORM, basic).basic_auth("id", Some("secret"))]
+    {
+        let answer = send(request).await;
+        assert_eq!((answer.status, &answer.body["expires_in"]), (200, &json!(3600)));
+        assert_eq!(opens(&sim, 0, answer.body["access_token"].as_str().unwrap()).await, 200);
+    }
+    for (request, status, error) in [
+        (post(&sim, "/iam/token", FORM, basic), 401, "invalid_client"),
+        (post(&sim, "/iam/token", FORM, fields.replace("=secret", "=other")), 401, "invalid_client"),
+        (post(&sim, "/iam/token", FORM, "grant_type=password"), 400, "invalid_request"),
+        (post(&sim, "/iam/token", JSON, "{}"), 400, "invalid_request"),
+    ] {
+        let answer = send(request).await;
+        assert_eq!((answer.status, &answer.body["error"]), (status, &json!(error)));
+    }
+}
+
+fn password(user: Value, scope: Value) -> Value {
+    json!({"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}})
+}
+
+#[tokio::test]
+async fn a_keystone_token_opens_what_it_is_scoped_to() {
+    let sim = signing_simulator().await;
+    let user = json!({"name": "id", "password": "secret", "domain": {"name": "domain"}});
+    for (scope, cce, ucs) in [
+        (json!({"project": {"id": "project"}}), 200, 403),
+        (json!({"project": {"id": "other"}}), 403, 403),
+        (json!({"domain": {"name": "domain"}}), 403, 200),
+    ] {
+        let answer = send(post(&sim, "/v3/auth/tokens?nocatalog=true", JSON, password(user.clone(), scope))).await;
+        assert_eq!(answer.status, 201);
+        assert!(answer.body["token"]["expires_at"].as_str().unwrap().ends_with('Z'));
+        let token = answer.headers["x-subject-token"].to_str().unwrap();
+        assert!(!answer.text.contains(token));
+        assert_eq!((opens(&sim, 1, token).await, opens(&sim, 2, token).await), (cce, ucs));
+        assert_eq!(opens(&sim, 3, token).await, cce);
+    }
+    for user in [
+        json!({"name": "id", "password": "wrong", "domain": {"name": "domain"}}),
+        json!({"name": "id", "password": "secret", "domain": {"name": "other"}}),
+    ] {
+        let answer = send(post(&sim, "/v3/auth/tokens", JSON, password(user, json!({})))).await;
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (401, &json!(401)));
+    }
+}
+
+#[tokio::test]
+async fn cloudru_takes_json_and_its_older_form() {
+    let sim = signing_simulator().await;
+    let form = "grant_type=access_key&client_id=id&client_secret=secret";
+    for request in [
+        post(&sim, "/api/v1/auth/token", JSON, json!({"keyId": "id", "secret": "secret"})),
+        post(&sim, "/auth/system/openid/token", FORM, form),
+    ] {
+        let answer = send(request).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(opens(&sim, 4, answer.body["access_token"].as_str().unwrap()).await, 200);
+    }
+    let refused = send(post(&sim, "/api/v1/auth/token", JSON, json!({"keyId": "id"}))).await;
+    assert_eq!((refused.status, refused.body), (401, json!({"error": "Invalid credentials"})));
+    assert_eq!(sim.count(Matcher::path("/auth/")), 3);
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_life_or_when_revoked() {
+    let sim = signing_simulator().await;
+    let key = json!({"keyId": "id", "secret": "secret"});
+    let sign_in = async || {
+        let answer = send(post(&sim, "/api/v1/auth/token", JSON, &key)).await;
+        answer.body["access_token"].as_str().unwrap().to_owned()
+    };
+    let token = sign_in().await;
+    sim.revoke_token(&token);
+    assert_eq!(opens(&sim, 4, &token).await, 401);
+    sim.account(signing_account().token_lifetime(Duration::from_secs(1)));
+    let token = sign_in().await;
+    assert_eq!(opens(&sim, 4, &token).await, 200);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(opens(&sim, 4, &token).await, 401);
+}
+
+#[tokio::test]
+async fn a_signature_of_long_ago_has_its_own_code() {
+    let sim = signing_simulator().await;
+    let claim = "SDK-HMAC-SHA256 Access=id, SignedHeaders=x-sdk-date, Signature=00";
+    for (date, code) in [("20060102T150405Z", "APIGW.0303"), ("garbage", "APIGW.0301")] {
+        let url = format!("{}{}", sim.url(), PATHS[1].1);
+        let request = client(&sim).get(url).header("X-Sdk-Date", date).header("Authorization", claim);
+        let answer = send(request).await;
+        assert_eq!((answer.status, &answer.body["error_code"]), (401, &json!(code)));
+    }
+}
