@@ -1,0 +1,506 @@
+//! Whatever a cloud sends: what the way out makes of it, and what it costs the cloud.
+
+use std::time::{Duration, Instant};
+
+use cloudop::auth::{Connection, Credential};
+use cloudop::observation::{FailureKind, Observation, PollFailure, State};
+use cloudop::provider::Provider;
+use cloudop::upstream::{Options, Outcome, Question, Upstream};
+use cloudop_simulator::{
+    Account, Cloud, Fault, Listener, Matcher, NumspotApi, Operation, RecordedRequest, Scope, Simulator, Stage, Times,
+};
+use serde_json::json;
+
+const TOKEN: &str = "let-me-in";
+const JOB: &str = "354331b2-229a-11e8-9c75-0255ac100ceb";
+/// Long enough for a loaded machine, short enough to wait for.
+const TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A simulated cloud with one running OTC job, and a way out to it.
+struct Bed {
+    simulator: Simulator,
+    upstream: Upstream,
+    connection: Connection,
+    provider: Provider,
+    operation_id: String,
+}
+
+fn options() -> Options {
+    Options {
+        allow_hosts: vec!["localhost".into(), "127.0.0.1".into()],
+        allow_private_addresses: true,
+        requests_per_second: 1000.0,
+        burst: 1000,
+        connect_timeout: CONNECT_TIMEOUT,
+        timeout: TIMEOUT,
+        ..Options::default()
+    }
+}
+
+impl Bed {
+    async fn new() -> Self {
+        Self::with(options()).await
+    }
+
+    async fn with(options: Options) -> Self {
+        let simulator = Simulator::start().await.unwrap();
+        simulator.put(job(JOB).stage(Stage::state("Running")));
+        let connection = Connection {
+            endpoint: simulator.url(),
+            iam_endpoint: None,
+            ca: Some(simulator.ca_pem().to_owned()),
+            credential: Credential::Token(TOKEN.into()),
+        };
+        let provider = otc();
+        Self { simulator, upstream: Upstream::new(options).unwrap(), connection, provider, operation_id: JOB.into() }
+    }
+
+    async fn ask(&self, asker: &str, max_age: Duration) -> Outcome {
+        let question = Question { provider: &self.provider, operation_id: &self.operation_id, asker };
+        self.upstream.observe(question, &self.connection, max_age).await
+    }
+
+    async fn poll(&self) -> Result<Observation, PollFailure> {
+        match self.ask("uid", Duration::ZERO).await {
+            Outcome::Answered { result, .. } => result,
+            Outcome::Later(_) => panic!("over budget"),
+        }
+    }
+
+    async fn failure(&self) -> PollFailure {
+        let failure = self.poll().await.unwrap_err();
+        let port = self.simulator.port().to_string();
+        assert!(!failure.message.contains(&port), "a port is another each time: {failure}");
+        assert!(!failure.message.contains(TOKEN), "{failure}");
+        assert!(failure.message.len() < 2048, "{failure}");
+        failure
+    }
+
+    /// Points the connection at an extra listener.
+    async fn listen(&mut self, listener: Listener) -> u16 {
+        let port = self.simulator.listener(listener).await.unwrap();
+        self.connection.endpoint = format!("https://localhost:{port}");
+        port
+    }
+
+    fn requests(&self) -> Vec<RecordedRequest> {
+        self.simulator.requests()
+    }
+}
+
+fn otc() -> Provider {
+    provider(json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}}))
+}
+
+fn provider(spec: serde_json::Value) -> Provider {
+    serde_json::from_value(spec).unwrap()
+}
+
+fn job(id: &str) -> Operation {
+    Operation::new(Cloud::OtcCceJob, Scope::otc("p"), id).kind("CreateCluster")
+}
+
+fn status(code: u16, headers: &[(&str, &str)], body: &str) -> Fault {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Fault::Status { code, headers, body: body.to_owned() }
+}
+
+fn throttled(status: u16, retry_after: &str, twice: bool) -> Fault {
+    Fault::Throttled { status, retry_after: Some(retry_after.to_owned()), twice }
+}
+
+use FailureKind::*;
+
+#[rstest::rstest]
+#[case::empty(Fault::EmptyBody, InvalidResponse, "the reply is empty")]
+#[case::truncated(Fault::TruncatedJson, InvalidResponse, "the reply is not valid JSON")]
+#[case::cut(Fault::CutInBody, InvalidResponse, "was cut off")]
+#[case::html(Fault::Html, InvalidResponse, "the reply is a page of HTML or XML, not JSON")]
+#[case::two_documents(Fault::ExtraJson("{}".into()), InvalidResponse, "the reply is not valid JSON")]
+#[case::trailing_comma(Fault::TrailingComma, InvalidResponse, "the reply is not valid JSON")]
+#[case::comments(Fault::Comments, InvalidResponse, "the reply is not valid JSON")]
+#[case::not_utf8(Fault::InvalidUtf8, InvalidResponse, "the reply is not UTF-8")]
+#[case::utf16(Fault::Utf16, InvalidResponse, "the reply is not UTF-8")]
+#[case::array(Fault::JsonArray, InvalidResponse, "gave no usable answer")]
+#[case::text(Fault::JsonString, InvalidResponse, "the reply is neither a JSON object nor an array")]
+#[case::duplicate_keys(Fault::DuplicateKeys, InvalidResponse, "the reply has a key twice in one object")]
+#[case::huge(Fault::HugeBody(50 << 20), InvalidResponse, "is larger than 1 MiB")]
+#[case::drip(Fault::EndlessDrip, Unreachable, "localhost gave no complete answer within 3 s")]
+#[case::gzip_bomb(Fault::GzipBomb, InvalidResponse, "is compressed")]
+#[case::wrong_id(Fault::WrongId, InvalidResponse, "gave no usable answer")]
+#[case::echo(Fault::EchoToken, Forbidden, "[redacted]")]
+#[case::not_found(Fault::NotFound, NotFound, "answered 404 (CCE.")]
+#[case::no_such_path(
+    Fault::NoSuchPath,
+    EndpointRefused,
+    "the gateway at localhost does not know this path: check the Secret's key endpoint and the region"
+)]
+#[case::gone(status(410, &[], r#"{"errorCode":"CCE.01410001","errorMessage":"Gone"}"#), NotFound, "answered 410 (CCE.01410001 Gone)")]
+#[case::unauthorized(Fault::Unauthorized, Unauthorized, "the credential is not accepted")]
+#[case::forbidden(Fault::Forbidden, Forbidden, "the credential may not read this operation")]
+#[case::created(status(201, &[], "{}"), InvalidResponse, "answered 201")]
+#[case::no_content(status(204, &[], ""), InvalidResponse, "answered 204")]
+#[case::partial(status(206, &[], "{}"), InvalidResponse, "answered 206")]
+#[case::not_modified(status(304, &[], ""), InvalidResponse, "answered 304")]
+#[case::bad_request(status(400, &[], r#"{"errorCode":"CCE.01400001","errorMessage":"Invalid"}"#), InvalidResponse, "answered 400 (CCE.01400001 Invalid)")]
+#[case::teapot(status(418, &[], "<h1>teapot</h1>"), InvalidResponse, "answered 418: ")]
+#[case::server_error(Fault::ServerError { status: 500 }, ServerError, "answered 500")]
+#[case::bad_gateway(status(502, &[], "<html>nginx</html>"), ServerError, "answered 502: it has trouble of its own")]
+#[case::no_hint(Fault::ServerError { status: 503 }, ServerError, "answered 503")]
+#[case::server_error_599(status(599, &[], ""), ServerError, "answered 599: ")]
+#[case::moved(Fault::Redirect { code: 301, to: "https://evil.example/?x=let-me-in".into() }, RedirectRefused, "a redirect to https://evil.example, which was not followed")]
+#[case::to_http(Fault::Redirect { code: 302, to: "http://localhost/".into() }, RedirectRefused, "a redirect to http://localhost, ")]
+#[case::to_metadata(Fault::Redirect { code: 307, to: "http://169.254.169.254/latest".into() }, RedirectRefused, "a redirect to http://169.254.169.254, ")]
+#[case::to_another_path(Fault::Redirect { code: 308, to: "/elsewhere".into() }, RedirectRefused, "a redirect to another path, ")]
+#[case::no_answer(Fault::NoAnswer, Unreachable, "localhost gave no complete answer within 3 s")]
+#[case::reset(Fault::Reset, Unreachable, "localhost reset the connection")]
+#[case::many_headers(Fault::ManyHeaders(10_000), Unreachable, "the headers of localhost's reply are too large")]
+#[case::huge_header(Fault::HugeHeader(1 << 20), Unreachable, "the headers of localhost's reply are too large")]
+#[case::not_http(Fault::RawReply(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), Unreachable, "the reply of localhost breaks HTTP")]
+#[case::http_0_9(Fault::RawReply(b"{\"status\":{}}".to_vec()), Unreachable, "localhost")]
+#[case::nothing(Fault::RawReply(Vec::new()), Unreachable, "localhost closed the connection before it had answered")]
+#[case::half_a_head(Fault::RawReply(b"HTTP/1.1 200 OK\r\nContent-".to_vec()), Unreachable, "localhost closed the connection before it had answered")]
+#[case::two_lengths(Fault::RawReply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}{".to_vec()), Unreachable, "the reply of localhost breaks HTTP")]
+#[tokio::test]
+async fn a_fault_is_named_repeated_in_equal_words_and_over_with_the_next_poll(
+    #[case] fault: Fault,
+    #[case] kind: FailureKind,
+    #[case] words: &str,
+) {
+    let bed = Bed::new().await;
+    bed.simulator.fault(fault, Matcher::any(), 2);
+    let began = Instant::now();
+    let failure = bed.failure().await;
+    assert!(began.elapsed() < TIMEOUT + Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(failure.kind, kind, "{failure}");
+    assert!(failure.message.contains(words), "{failure}");
+    assert!(failure.message.starts_with("Open Telekom Cloud"), "{failure}");
+    assert_eq!(bed.failure().await, failure);
+    assert_eq!(bed.poll().await.unwrap().state, State::Running);
+    assert_eq!(bed.requests().len(), 3, "one request a poll, whatever happens");
+}
+
+#[rstest::rstest]
+#[case::bom(Fault::Bom)]
+#[case::ten_thousand_levels(Fault::DeepNesting(10_000))]
+#[case::nearly_a_mebibyte(Fault::HugeBody((1 << 20) - 1000))]
+#[case::control_characters(Fault::ControlCharacters)]
+#[case::lone_surrogate(Fault::LoneSurrogate)]
+#[case::ninety_headers(Fault::ManyHeaders(90))]
+#[case::long_header(Fault::HugeHeader(16 << 10))]
+#[tokio::test]
+async fn what_is_only_odd_is_read(#[case] fault: Fault) {
+    let bed = Bed::new().await;
+    bed.simulator.fault(fault, Matcher::any(), 1);
+    assert_eq!(bed.poll().await.unwrap().state, State::Running);
+}
+
+#[rstest::rstest]
+#[case::out_of_range(r#""n":1e999"#)]
+#[case::too_long(r#""n":123456789012345678901234567890"#)]
+#[case::not_a_number(r#""n":NaN,"m":-Infinity"#)]
+#[tokio::test]
+async fn a_number_nobody_reads_spoils_nothing(#[case] members: &str) {
+    let bed = Bed::new().await;
+    let reply = format!(r#"{{"kind":"Job","metadata":{{"uid":"{JOB}"}},"status":{{"phase":"Success"}},{members}}}"#);
+    bed.simulator.put(job(JOB).stage(Stage::raw(reply)));
+    assert_eq!(bed.poll().await.unwrap().state, State::Succeeded);
+}
+
+#[tokio::test]
+async fn a_token_in_a_good_reply_does_not_get_out() {
+    let bed = Bed::new().await;
+    let reply = format!(
+        r#"{{"kind":"Job","metadata":{{"uid":"{JOB}"}},"spec":{{"type":"{TOKEN}","subJobs":[{{"metadata":{{"uid":"{TOKEN}"}},"spec":{{"type":"x"}},"status":{{"phase":"Failed","reason":"token {TOKEN}"}}}}]}},"status":{{"phase":"Failed","reason":"bad {TOKEN}"}}}}"#
+    );
+    bed.simulator.put(job(JOB).stage(Stage::raw(reply)));
+    let observation = format!("{:?}", bed.poll().await.unwrap());
+    assert!(observation.contains("bad [redacted]") && !observation.contains(TOKEN), "{observation}");
+}
+
+#[rstest::rstest]
+#[case::expired(Listener::ExpiredCertificate, "the certificate of localhost has expired")]
+#[case::wrong_host(Listener::WrongHost, "the certificate of localhost is for another host")]
+#[case::self_signed(Listener::SelfSigned, "put the authority's certificate into the Secret's key ca.crt")]
+#[case::reset(Listener::ResetAfterAccept, "localhost reset the connection")]
+#[case::plain_http(Listener::PlainHttp, "localhost does not speak TLS")]
+#[case::silent(Listener::Silent, "no connection to localhost within 2 s")]
+#[case::go_away(Listener::GoAway, "the reply of localhost breaks HTTP")]
+#[tokio::test]
+async fn a_broken_transport_is_explained_in_equal_words(#[case] listener: Listener, #[case] words: &str) {
+    let mut bed = Bed::new().await;
+    let port = bed.listen(listener).await;
+    let failure = bed.failure().await;
+    assert_eq!(failure.kind, Unreachable, "{failure}");
+    assert!(failure.message.starts_with("Open Telekom Cloud CCE cannot be reached: "), "{failure}");
+    assert!(failure.message.contains(words), "{failure}");
+    assert!(!failure.message.contains(&port.to_string()), "{failure}");
+    assert_eq!(bed.failure().await, failure);
+    assert_eq!(bed.simulator.connections_to(port), 2, "each poll tries once");
+    assert!(bed.requests().is_empty(), "no credential is sent");
+}
+
+#[tokio::test]
+async fn a_closed_port_refuses_the_connection() {
+    let mut bed = Bed::new().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    bed.connection.endpoint = format!("https://127.0.0.1:{}", free.port());
+    let failure = bed.failure().await;
+    assert_eq!(failure.kind, Unreachable);
+    assert_eq!(failure.message, "Open Telekom Cloud CCE cannot be reached: 127.0.0.1 refuses the connection");
+}
+
+#[rstest::rstest]
+#[case::no_further_authority(None, Unreachable, "the Secret's key ca.crt")]
+#[case::not_pem(Some("garbage"), CredentialsIncomplete, "the Secret's key ca.crt holds no certificate")]
+#[tokio::test]
+async fn without_the_authority_nothing_is_sent(
+    #[case] ca: Option<&str>,
+    #[case] kind: FailureKind,
+    #[case] words: &str,
+) {
+    let mut bed = Bed::new().await;
+    bed.connection.ca = ca.map(str::to_owned);
+    let failure = bed.failure().await;
+    assert_eq!(failure.kind, kind);
+    assert!(failure.message.contains(words), "{failure}");
+    assert!(bed.requests().is_empty());
+}
+
+#[rstest::rstest]
+#[case::name("localhost", "the name of a loopback address")]
+#[case::address("127.0.0.1", "127.0.0.1 is a loopback address")]
+#[case::other_spelling("0x7f.1", "127.0.0.1 is a loopback address")]
+#[case::not_allowed("127.0.0.2", "127.0.0.2 is not an allowed host of Open Telekom Cloud CCE (otc.t-systems.com)")]
+#[tokio::test]
+async fn an_internal_address_is_refused_before_a_connection(#[case] host: &str, #[case] words: &str) {
+    let mut bed = Bed::with(Options { allow_private_addresses: false, ..options() }).await;
+    bed.connection.endpoint = format!("https://{host}:{}", bed.simulator.port());
+    let failure = bed.failure().await;
+    assert_eq!(failure.kind, EndpointRefused, "{failure}");
+    assert!(failure.message.contains(words), "{failure}");
+    assert!(failure.message.contains("the Secret's key endpoint"), "{failure}");
+    assert_eq!(bed.simulator.connections(), 0);
+}
+
+#[rstest::rstest]
+#[case::numspot(json!({"numspotKubernetes": {"region": "r", "spaceId": "s"}}), "NumSpot", "urn:numspot:errors#resource_not_found")]
+#[case::cce(json!({"huaweiCceUpgrade": {"region": "r", "projectId": "p", "clusterId": "c"}}), "Huawei Cloud CCE", "CCE.")]
+#[case::ucs(json!({"huaweiUcsFederation": {}}), "Huawei Cloud UCS", "UCS.")]
+#[case::otc(json!({"otcCceJob": {"region": "r", "projectId": "p"}}), "Open Telekom Cloud CCE", "CCE.")]
+#[case::sbercloud(json!({"sbercloudOpenshiftTask": {"serviceInstanceId": "i"}}), "SberCloud", "5 ")]
+#[tokio::test]
+async fn each_clouds_own_words_for_an_unknown_id_a_wrong_path_and_a_wrong_token_are_told_apart(
+    #[case] spec: serde_json::Value,
+    #[case] cloud: &str,
+    #[case] code: &str,
+) {
+    let mut bed = Bed::new().await;
+    bed.provider = provider(spec);
+    bed.operation_id = "unknown".to_owned();
+    let unknown = bed.failure().await;
+    assert_eq!(unknown.kind, NotFound, "{unknown}");
+    assert!(unknown.message.contains(&format!("answered 404 ({code}")), "{unknown}");
+    bed.simulator.fault(Fault::NoSuchPath, Matcher::any(), 1);
+    let nowhere = bed.failure().await;
+    assert_eq!(nowhere.kind, EndpointRefused, "{nowhere}");
+    bed.simulator.fault(throttled(503, "1", false), Matcher::any(), 1);
+    let mut throttled = bed.failure().await;
+    assert_eq!(throttled.kind, Throttled, "{throttled}");
+    bed.connection.credential = Credential::Token("expired".into());
+    throttled = bed.failure().await;
+    assert_eq!(throttled.kind, Unauthorized, "{throttled}");
+    for failure in [unknown, nowhere, throttled] {
+        assert!(failure.message.starts_with(cloud), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn the_right_of_an_account_is_forbidden_not_unauthorized() {
+    let mut bed = Bed::new().await;
+    bed.simulator.account(Account::new("guest").token("guest-token").may_see("other"));
+    bed.connection.credential = Credential::Token("guest-token".into());
+    assert_eq!(bed.failure().await.kind, Forbidden);
+}
+
+#[rstest::rstest]
+#[case::seconds(429, "7", 7..=7)]
+#[case::unavailable(503, "7", 7..=7)]
+#[case::zero(429, "0", 1..=10)]
+#[case::negative(429, "-1", 1..=10)]
+#[case::garbage(429, "soon", 1..=10)]
+#[case::garbage_with_503(503, "soon", 1..=10)]
+#[case::far(429, "1000000000", 900..=900)]
+#[case::past(429, "Sun, 06 Nov 1994 08:49:37 GMT", 1..=10)]
+#[case::far_date(503, "Fri, 01 Jan 2100 00:00:00 GMT", 900..=900)]
+#[tokio::test]
+async fn a_throttled_account_pauses_as_a_whole(
+    #[case] status: u16,
+    #[case] retry_after: &str,
+    #[case] seconds: std::ops::RangeInclusive<u64>,
+    #[values(false, true)] twice: bool,
+) {
+    let mut bed = Bed::new().await;
+    let other = "f6f1f3a5-229a-11e8-9c75-0255ac100ceb";
+    bed.simulator.put(job(other).stage(Stage::state("Running")));
+    bed.simulator.fault(throttled(status, retry_after, twice), Matcher::any(), 1);
+    let asked = tokio::time::Instant::now();
+    assert_eq!(bed.failure().await.kind, Throttled);
+    bed.operation_id = other.to_owned();
+    for asker in ["a", "b", "c"] {
+        let Outcome::Later(at) = bed.ask(asker, Duration::ZERO).await else { panic!("the account does not pause") };
+        let pause = (at - asked).as_secs_f64();
+        assert!(pause >= *seconds.start() as f64, "{pause}");
+        assert!(pause <= *seconds.end() as f64 + 2.0, "{pause}");
+    }
+    assert_eq!(bed.requests().len(), 1);
+    bed.simulator.grant_token("another-account");
+    bed.connection.credential = Credential::Token("another-account".into());
+    assert!(bed.poll().await.is_ok(), "another account does not pause");
+}
+
+#[tokio::test]
+async fn a_request_looks_like_the_vendors_own() {
+    let bed = Bed::new().await;
+    bed.poll().await.unwrap();
+    let requests = bed.requests();
+    let header = |name| requests[0].header(name);
+    assert_eq!(requests[0].method, "GET");
+    assert_eq!(requests[0].path_and_query, format!("/api/v3/projects/p/jobs/{JOB}"));
+    assert_eq!(header("x-auth-token"), Some(TOKEN));
+    assert_eq!(header("authorization"), None);
+    assert_eq!(header("accept"), Some("application/json"));
+    assert_eq!(header("content-type"), Some("application/json"));
+    assert_eq!(header("accept-encoding"), Some("identity"));
+    assert!(header("user-agent").is_some_and(|agent| agent.starts_with("cloudop/")));
+}
+
+#[tokio::test]
+async fn a_hundred_polls_share_one_connection() {
+    let bed = Bed::new().await;
+    for _ in 0..100 {
+        bed.poll().await.unwrap();
+    }
+    assert_eq!((bed.requests().len(), bed.simulator.connections()), (100, 1));
+}
+
+#[tokio::test]
+async fn equal_questions_at_once_are_one_request_and_so_is_one_soon_after() {
+    let bed = Bed::new().await;
+    bed.simulator.latency(Duration::from_millis(200));
+    let askers: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    let outcomes = futures::future::join_all(askers.iter().map(|asker| bed.ask(asker, Duration::from_secs(10)))).await;
+    let mut arrivals = Vec::new();
+    for outcome in outcomes {
+        let Outcome::Answered { result, at, shared } = outcome else { panic!("over budget") };
+        assert_eq!(result.unwrap().state, State::Running);
+        arrivals.push((at, shared));
+    }
+    assert_eq!(arrivals.iter().filter(|(_, shared)| !shared).count(), 1);
+    assert!(arrivals.iter().all(|(at, _)| *at == arrivals[0].0));
+    let Outcome::Answered { at, shared, .. } = bed.ask("late", Duration::from_secs(10)).await else {
+        panic!("over budget")
+    };
+    assert_eq!((at, shared), (arrivals[0].0, true));
+    assert_eq!(bed.requests().len(), 1);
+    bed.poll().await.unwrap();
+    assert_eq!(bed.requests().len(), 2, "who wants news gets news");
+}
+
+#[tokio::test]
+async fn another_token_never_gets_anothers_answer() {
+    let mut bed = Bed::new().await;
+    let hour = Duration::from_secs(3600);
+    assert!(matches!(bed.ask("a", hour).await, Outcome::Answered { result: Ok(_), .. }));
+    bed.connection.credential = Credential::Token("guessed".into());
+    let Outcome::Answered { result, shared, .. } = bed.ask("b", hour).await else { panic!("over budget") };
+    assert_eq!((result.unwrap_err().kind, shared), (Unauthorized, false));
+}
+
+#[tokio::test]
+async fn a_failure_is_shared_by_those_who_waited_and_by_no_one_later() {
+    let bed = Bed::new().await;
+    bed.simulator.latency(Duration::from_millis(200));
+    bed.simulator.fault(Fault::ServerError { status: 500 }, Matcher::any(), 1);
+    let hour = Duration::from_secs(3600);
+    let (first, second) = futures::join!(bed.ask("a", hour), bed.ask("b", hour));
+    for outcome in [first, second] {
+        let Outcome::Answered { result, .. } = outcome else { panic!("over budget") };
+        assert_eq!(result.unwrap_err().kind, ServerError);
+    }
+    assert!(bed.poll().await.is_ok());
+    assert_eq!(bed.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn an_account_over_budget_waits_its_turn() {
+    let mut bed = Bed::with(Options { requests_per_second: 5.0, burst: 3, ..options() }).await;
+    let (mut answered, mut waiting) = (0, Vec::new());
+    for n in 0..8 {
+        bed.operation_id = format!("{n}");
+        match bed.ask(&bed.operation_id, Duration::ZERO).await {
+            Outcome::Answered { .. } => answered += 1,
+            Outcome::Later(at) => waiting.push((n, at)),
+        }
+    }
+    assert_eq!(bed.requests().len(), answered);
+    assert!((3..=5).contains(&answered), "{answered} at once");
+    for (n, at) in waiting {
+        bed.operation_id = format!("{n}");
+        tokio::time::sleep_until(at).await;
+        let outcome = bed.ask(&bed.operation_id, Duration::ZERO).await;
+        assert!(matches!(outcome, Outcome::Answered { .. }), "the ticket holds");
+    }
+    assert_eq!(bed.requests().len(), 8);
+}
+
+fn numspot(bed: &mut Bed, operations: usize) {
+    bed.simulator.numspot(NumspotApi::V1ListOnly);
+    bed.provider = provider(json!({"numspotKubernetes": {"region": "r", "spaceId": "s", "clusterId": "c"}}));
+    for n in 0..operations {
+        let id = format!("op-{n:04}");
+        let stage = Stage::state("RUNNING");
+        bed.simulator.put(Operation::new(Cloud::NumspotKubernetes, Scope::numspot("s", "c"), id).stage(stage));
+    }
+}
+
+#[rstest::rstest]
+#[case::first_page(49, 1)]
+#[case::second_page(50, 2)]
+#[case::last_page(119, 3)]
+#[tokio::test]
+async fn a_list_is_followed_to_the_page_with_the_operation(#[case] index: usize, #[case] pages: usize) {
+    let mut bed = Bed::with(Options { burst: 2, requests_per_second: 0.1, ..options() }).await;
+    numspot(&mut bed, 120);
+    bed.operation_id = format!("op-{index:04}");
+    assert_eq!(bed.poll().await.unwrap().state, State::Running);
+    assert_eq!(bed.requests().len(), pages);
+    let outcome = bed.ask("another", Duration::from_secs(60)).await;
+    assert!(matches!(outcome, Outcome::Answered { result: Ok(_), shared: true, .. }), "{outcome:?}");
+    assert_eq!(bed.requests().len(), pages);
+}
+
+#[tokio::test]
+async fn an_operation_on_no_page_is_not_found_and_an_endless_list_is_given_up() {
+    let mut bed = Bed::new().await;
+    numspot(&mut bed, 60);
+    bed.operation_id = "unknown".to_owned();
+    let failure = bed.failure().await;
+    assert_eq!((failure.kind, failure.message.as_str()), (NotFound, "NumSpot lists no such operation"));
+    bed.simulator.reset_counts();
+    bed.simulator.fault(status(200, &[], r#"{"items":[],"nextPageToken":"again"}"#), Matcher::any(), Times::Forever);
+    let failure = bed.failure().await;
+    assert_eq!(failure.kind, InvalidResponse);
+    assert!(failure.message.contains("40 pages"), "{failure}");
+    assert!(bed.requests().len() <= 40);
+}
+
+#[rstest::rstest]
+#[case(Options { allow_hosts: vec!["https://x.example".into()], ..Options::default() }, "--allow-host")]
+#[case(Options { requests_per_second: 0.0, ..Options::default() }, "rate")]
+#[case(Options { requests_per_second: f64::NAN, ..Options::default() }, "rate")]
+#[case(Options { burst: 0, ..Options::default() }, "burst")]
+fn an_unusable_option_is_refused_at_the_start(#[case] options: Options, #[case] words: &str) {
+    assert!(Upstream::new(options).unwrap_err().to_string().contains(words));
+}
