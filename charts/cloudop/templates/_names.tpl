@@ -1,0 +1,58 @@
+{{- define "cloudop.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "cloudop.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* For what belongs to no namespace: two releases may have one name in two namespaces. */}}
+{{- define "cloudop.clusterName" -}}
+{{- $name := include "cloudop.fullname" . }}
+{{- if eq .Release.Namespace $name }}{{ $name }}{{ else }}{{ printf "%s:%s" .Release.Namespace $name }}{{ end }}
+{{- end }}
+
+{{- define "cloudop.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "cloudop.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name: say which ServiceAccount to use, as serviceAccount.create is off" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "cloudop.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "cloudop.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "cloudop.labels" -}}
+{{- $own := dict
+  "app.kubernetes.io/name" (include "cloudop.name" .)
+  "app.kubernetes.io/instance" .Release.Name
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/part-of" "cloudop"
+  "app.kubernetes.io/managed-by" .Release.Service
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_")
+}}
+{{- merge $own .Values.commonLabels | toYaml }}
+{{- end }}
+
+{{- define "cloudop.image" -}}
+{{- $image := list .Values.image.registry .Values.image.repository | compact | join "/" }}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" $image .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "cloudop.runbookUrl" -}}
+{{- default (printf "%s/docs/operations" .Chart.Home) .Values.metrics.prometheusRule.runbookUrl }}
+{{- end }}
