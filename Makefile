@@ -1,0 +1,66 @@
+# `make` alone lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO := cargo --locked
+# Empty, or a folder with a slash behind it: where `make generate` writes to.
+GENERATED ?=
+# Read by the build of the control plane too.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudop
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: toolchain ## five operations followed to their ends by the real controller, on a real API server (1 min; 10 at first)
+	@tests/build demo
+	@$(CARGO) run --quiet --package cloudop-testbed --bin demo
+
+.PHONY: test
+test: toolchain ## everything there is to test, on a real API server (minutes; 15 at first)
+	@tests/run
+
+.PHONY: test-unit
+test-unit: toolchain ## what needs no cluster (seconds)
+	$(CARGO) test --package cloudop --lib --bins --test replies --test architecture
+
+.PHONY: lint
+lint: toolchain ## formatting, and clippy with warnings denied
+	cargo fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+
+.PHONY: generate
+generate: toolchain ## writes what is made from the code: crds/ and docs/metrics.md
+	@mkdir -p $(GENERATED)crds $(GENERATED)docs
+	@$(CARGO) build --quiet --bin crdgen --bin metricsgen
+	@$(CARGO) run --quiet --bin crdgen >$(GENERATED)crds/.new
+	@mv $(GENERATED)crds/.new $(GENERATED)crds/cloudop.dev_cloudoperations.yaml
+	@$(CARGO) run --quiet --bin metricsgen >$(GENERATED)docs/.new
+	@mv $(GENERATED)docs/.new $(GENERATED)docs/metrics.md
+
+.PHONY: control-plane
+control-plane: ## builds etcd, kube-apiserver, kubectl and helm once, and prints the folder that holds them
+	@tests/control-plane/build
+
+.PHONY: deny
+deny: toolchain $(CARGO_DENY) ## licences, bans and sources of what we depend on
+	$(CARGO_DENY) --locked check licenses bans sources
+
+.PHONY: clean
+clean: toolchain ## removes what was built here; $(CACHE) stays
+	cargo clean
+
+$(CARGO_DENY):
+	@$(MAKE) toolchain
+	@echo 'Building cargo-deny $(CARGO_DENY_VERSION) into $(CACHE), once; it takes some minutes.' >&2
+	@cargo install cargo-deny --quiet --locked --version $(CARGO_DENY_VERSION) --root $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
+
+.PHONY: toolchain
+toolchain:
+	@command -v cargo >/dev/null || { echo 'Rust is missing: install it with rustup (https://rustup.rs), which takes the version from rust-toolchain.toml.' >&2; exit 1; }
+	@command -v cc >/dev/null || { echo 'A C compiler is missing, for linking and for the cryptography: install gcc or clang (Debian: apt-get install build-essential).' >&2; exit 1; }
