@@ -54,7 +54,6 @@ fn the_plain_manifest_and_the_kustomize_base_install_the_same() {
     assert_eq!((difference.code, difference.stdout.as_str()), (Some(0), ""), "{}", difference.stderr);
     let again = cluster.kubectl_ok(&["apply", "--server-side", "-k", &base]).unwrap();
     assert_eq!(again.lines().count(), 12, "{again}");
-    let crd = "crd/cloudoperations.cloudop.dev";
-    cluster.kubectl_ok(&["wait", "--for=condition=Established", crd, "--timeout=30s"]).unwrap();
+    cluster.wait_until_established("cloudoperations.cloudop.dev").unwrap();
     cluster.kubectl_ok(&["get", "deployment/cloudop", "--namespace=cloudop-system"]).unwrap();
 }

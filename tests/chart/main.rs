@@ -43,8 +43,7 @@ fn cluster() -> &'static ControlPlane {
         let monitoring = repository().join("tests/chart/monitoring-crds.yaml");
         cluster.kubectl_ok(&["apply", "-f", &monitoring.display().to_string()]).unwrap();
         for name in ["prometheusrules", "servicemonitors"] {
-            let crd = format!("crd/{name}.monitoring.coreos.com");
-            cluster.kubectl_ok(&["wait", "--for=condition=Established", &crd, "--timeout=30s"]).unwrap();
+            cluster.wait_until_established(&format!("{name}.monitoring.coreos.com")).unwrap();
         }
         for name in ["team-a", "team-b"] {
             cluster.kubectl_ok(&["create", "namespace", name]).unwrap();

@@ -42,8 +42,7 @@ impl Installed {
         });
         let values = values_file(&cluster, &values.to_string()).display().to_string();
         cluster.helm_ok(&["install", "cloudop", &chart(), "--namespace", &namespace, "--values", &values]).unwrap();
-        let crd = "crd/cloudoperations.cloudop.dev";
-        cluster.kubectl_ok(&["wait", "--for=condition=Established", crd, "--timeout=30s"]).unwrap();
+        cluster.wait_until_established("cloudoperations.cloudop.dev").unwrap();
         let simulator = futures::executor::block_on(Simulator::start()).unwrap();
         simulator.set_accounts(vec![Account::new("account").token(TOKEN)]);
         Self { cluster, simulator, namespace, team, port }

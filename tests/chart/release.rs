@@ -28,7 +28,7 @@ fn installs_upgrades_and_leaves_the_operations_alone() {
     let next = format!("  kubectl --namespace {namespace} rollout status deployment/cloudop --timeout=2m");
     assert_eq!(last, next);
     let crd = "crd/cloudoperations.cloudop.dev";
-    cluster.kubectl_ok(&["wait", "--for=condition=Established", crd, "--timeout=30s"]).unwrap();
+    cluster.wait_until_established("cloudoperations.cloudop.dev").unwrap();
     let short_names = ".spec.names.shortNames";
     assert_eq!(get(crd, short_names), "");
     let create = ["create", "--namespace", &namespace, "-f", "-"];

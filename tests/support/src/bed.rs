@@ -175,8 +175,7 @@ pub fn define(cluster: &ControlPlane) {
     let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds");
     let definition = definition.to_string_lossy();
     let _ = must(cluster.kubectl_ok(&["apply", "--server-side", "--force-conflicts", "-f", &definition]));
-    let established = "--for=condition=Established";
-    let _ = must(cluster.kubectl_ok(&["wait", established, "crd/cloudoperations.cloudop.dev", "--timeout=30s"]));
+    must(cluster.wait_until_established("cloudoperations.cloudop.dev"));
 }
 
 /// The condition of a status by its type.

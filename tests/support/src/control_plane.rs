@@ -173,6 +173,28 @@ impl ControlPlane {
         Ok(AuditLog::parse(&log))
     }
 
+    /// Waits until the API server serves what the CustomResourceDefinition `name` defines.
+    ///
+    /// # Errors
+    ///
+    /// When kubectl fails, or half a minute has passed.
+    pub fn wait_until_established(&self, name: &str) -> Result<(), Error> {
+        let crd = format!("crd/{name}");
+        let wait = ["wait", "--for=condition=Established", &crd, "--timeout=30s"];
+        let deadline = Instant::now() + READY;
+        loop {
+            match self.kubectl_ok(&wait) {
+                // kubectl gives up on a definition so new that it has no conditions yet.
+                Err(Error::Command { stderr, .. })
+                    if stderr.contains("accessor error") && Instant::now() < deadline =>
+                {
+                    thread::sleep(PERIOD);
+                }
+                result => return result.map(|_| ()),
+            }
+        }
+    }
+
     /// Makes a namespace called `prefix` and a number, and returns its name.
     ///
     /// # Errors
