@@ -39,6 +39,7 @@ pub struct Metrics {
     upstream_throttled: Counters<f64, AtomicU64>,
     poll_lag: Histograms,
     coalesced_polls: Counters,
+    list_fallbacks: Counters,
     operation_duration: Histograms,
     unrecognized_states: Counters,
     status_writes: Counters,
@@ -72,6 +73,7 @@ impl Default for Metrics {
             upstream_throttled: Family::default(),
             poll_lag: Family::new_with_constructor(seconds),
             coalesced_polls: Family::default(),
+            list_fallbacks: Family::default(),
             operation_duration: Family::new_with_constructor(operation_seconds),
             unrecognized_states: Family::default(),
             status_writes: Family::default(),
@@ -101,8 +103,14 @@ impl Default for Metrics {
         );
         registry.register(
             "coalesced_polls",
-            "Polls that cost no request because an equal one was answered, by provider",
+            "Polls that cost no request because an equal one or a list was answered, by provider",
             metrics.coalesced_polls.clone(),
+        );
+        registry.register(
+            "list_fallbacks",
+            "Times that a cloud's list of operations could not be used and they were asked for one by one for ten \
+             minutes, by provider and reason",
+            metrics.list_fallbacks.clone(),
         );
         registry.register(
             "operation_duration_seconds",
@@ -165,6 +173,11 @@ impl Metrics {
     /// A poll shared the answer to another.
     pub fn count_coalesced(&self, provider: &str) {
         self.coalesced_polls.get_or_create(&labels([("provider", provider)])).inc();
+    }
+
+    /// A list of `provider` could not be used, for `reason`.
+    pub fn count_list_fallback(&self, provider: &str, reason: &str) {
+        self.list_fallbacks.get_or_create(&labels([("provider", provider), ("reason", reason)])).inc();
     }
 
     /// An operation ended, `took` after its start.

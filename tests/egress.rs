@@ -105,8 +105,9 @@ fn connection(endpoint: &str, iam_endpoint: Option<&str>, ca: Option<&str>, cred
 
 async fn poll(upstream: &Upstream, connection: &Connection) -> PollFailure {
     let provider = provider();
-    let question = Question { provider: &provider, operation_id: "job", asker: "uid" };
-    match upstream.observe(question, connection, Duration::ZERO).await {
+    let question =
+        Question { provider: &provider, operation_id: "job", asker: "uid", is_first: true, interval: Duration::ZERO };
+    match upstream.observe(question, connection).await {
         Outcome::Answered { result, .. } => result.unwrap_err(),
         Outcome::Later(_) => panic!("over budget"),
     }

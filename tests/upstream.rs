@@ -1,8 +1,10 @@
 //! Whatever a cloud sends: what the way out makes of it, and what it costs the cloud.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloudop::auth::{Connection, Credential};
+use cloudop::metrics::Metrics;
 use cloudop::observation::{FailureKind, Observation, PollFailure, State};
 use cloudop::provider::Provider;
 use cloudop::upstream::{Options, Outcome, Question, Upstream};
@@ -24,6 +26,7 @@ struct Bed {
     connection: Connection,
     provider: Provider,
     operation_id: String,
+    metrics: Arc<Metrics>,
 }
 
 fn options() -> Options {
@@ -52,13 +55,26 @@ impl Bed {
             ca: Some(simulator.ca_pem().to_owned()),
             credential: Credential::Token(TOKEN.into()),
         };
-        let provider = otc();
-        Self { simulator, upstream: Upstream::new(options).unwrap(), connection, provider, operation_id: JOB.into() }
+        let metrics = Arc::clone(&options.metrics);
+        let upstream = Upstream::new(options).unwrap();
+        Self { simulator, upstream, connection, provider: otc(), operation_id: JOB.into(), metrics }
     }
 
     async fn ask(&self, asker: &str, max_age: Duration) -> Outcome {
-        let question = Question { provider: &self.provider, operation_id: &self.operation_id, asker };
-        self.upstream.observe(question, &self.connection, max_age).await
+        self.ask_for(&self.operation_id, asker, 2 * max_age).await
+    }
+
+    async fn ask_for(&self, operation_id: &str, asker: &str, interval: Duration) -> Outcome {
+        let question = Question { provider: &self.provider, operation_id, asker, is_first: false, interval };
+        self.upstream.observe(question, &self.connection).await
+    }
+
+    /// Polls the operation `id`, as someone who does so every minute.
+    async fn follow(&self, id: &str) -> Result<Observation, PollFailure> {
+        match self.ask_for(id, id, Duration::from_secs(60)).await {
+            Outcome::Answered { result, .. } => result,
+            Outcome::Later(_) => panic!("over budget"),
+        }
     }
 
     async fn poll(&self) -> Result<Observation, PollFailure> {
@@ -389,7 +405,7 @@ async fn a_hundred_polls_share_one_connection() {
 async fn equal_questions_at_once_are_one_request_and_so_is_one_soon_after() {
     let bed = Bed::new().await;
     bed.simulator.latency(Duration::from_millis(200));
-    let askers: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    let askers: Vec<String> = (0..16).map(|n| n.to_string()).collect();
     let outcomes = futures::future::join_all(askers.iter().map(|asker| bed.ask(asker, Duration::from_secs(10)))).await;
     let mut arrivals = Vec::new();
     for outcome in outcomes {
@@ -435,7 +451,7 @@ async fn a_failure_is_shared_by_those_who_waited_and_by_no_one_later() {
 
 #[tokio::test]
 async fn an_account_over_budget_waits_its_turn() {
-    let mut bed = Bed::with(Options { requests_per_second: 5.0, burst: 3, ..options() }).await;
+    let mut bed = Bed::with(Options { requests_per_second: 2.0, burst: 3, ..options() }).await;
     let (mut answered, mut waiting) = (0, Vec::new());
     for n in 0..8 {
         bed.operation_id = format!("{n}");
@@ -494,6 +510,135 @@ async fn an_operation_on_no_page_is_not_found_and_an_endless_list_is_given_up() 
     assert_eq!(failure.kind, InvalidResponse);
     assert!(failure.message.contains("40 pages"), "{failure}");
     assert!(bed.requests().len() <= 40);
+}
+
+/// A collection of `number` running operations in the cloud that `spec` is of, with IDs from op-0000 on.
+async fn collection(spec: serde_json::Value, cloud: Cloud, scope: Scope, number: usize) -> Bed {
+    let mut bed = Bed::new().await;
+    bed.provider = provider(spec);
+    for n in 0..number {
+        let stage = Stage::state("Running");
+        bed.simulator.put(Operation::new(cloud, scope.clone(), format!("op-{n:04}")).stage(stage));
+    }
+    bed
+}
+
+async fn tasks(number: usize) -> Bed {
+    let spec = json!({"sbercloudOpenshiftTask": {"serviceInstanceId": "i"}});
+    collection(spec, Cloud::SbercloudOpenshiftTask, Scope::sbercloud("i"), number).await
+}
+
+fn paths(bed: &Bed) -> Vec<String> {
+    bed.requests().iter().map(|request| request.path_and_query.clone()).collect()
+}
+
+#[rstest::rstest]
+#[case::sbercloud(
+    json!({"sbercloudOpenshiftTask": {"serviceInstanceId": "i"}}),
+    Cloud::SbercloudOpenshiftTask,
+    Scope::sbercloud("i"),
+    "/openshift/v1/i/tasks"
+)]
+#[case::otc(
+    json!({"otcCceJob": {"region": "r", "projectId": "q"}}),
+    Cloud::OtcCceJob,
+    Scope::otc("q"),
+    "/api/v2/projects/q/jobs"
+)]
+#[case::huawei(
+    json!({"huaweiCceUpgrade": {"region": "r", "projectId": "q", "clusterId": "c"}}),
+    Cloud::HuaweiCceUpgrade,
+    Scope::cce("q", "c"),
+    "/api/v3/projects/q/clusters/c/operation/upgradeworkflows"
+)]
+#[tokio::test]
+async fn several_operations_of_one_collection_cost_one_list_request(
+    #[case] spec: serde_json::Value,
+    #[case] cloud: Cloud,
+    #[case] scope: Scope,
+    #[case] list: &str,
+) {
+    let bed = collection(spec, cloud, scope, 30).await;
+    let alone = bed.follow("op-0000").await.unwrap();
+    for n in 1..30 {
+        assert_eq!(bed.follow(&format!("op-{n:04}")).await.unwrap().state, State::Running);
+    }
+    assert_eq!(paths(&bed), [format!("{}/op-0000", list.replace("/v2/", "/v3/")), list.to_owned()]);
+    let listed = bed.follow("op-0000").await.unwrap();
+    assert_eq!((listed.state, &listed.upstream_state), (alone.state, &alone.upstream_state));
+    assert_eq!((listed.operation_type, listed.target.id), (alone.operation_type, alone.target.id));
+    assert_eq!(bed.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn an_operation_that_a_list_lacks_is_asked_for_alone_before_it_counts_as_not_found() {
+    let bed = tasks(3).await;
+    for id in ["op-0000", "op-0001", "op-0002"] {
+        bed.follow(id).await.unwrap();
+    }
+    bed.simulator.reset_counts();
+    assert_eq!(bed.follow("unknown").await.unwrap_err().kind, NotFound);
+    assert_eq!(paths(&bed), ["/openshift/v1/i/tasks/unknown"], "the list was fresh and lacks it");
+    let _short = bed.simulator.fault(status(200, &[], r#"{"tasks":[]}"#), Matcher::lists(), Times::Forever);
+    assert_eq!(bed.ask_for("op-0002", "op-0002", Duration::ZERO).await.state(), State::Running);
+    bed.simulator.reset_counts();
+    assert_eq!(bed.ask_for("op-0002", "op-0002", Duration::ZERO).await.state(), State::Running);
+    assert_eq!(paths(&bed), ["/openshift/v1/i/tasks/op-0002"], "it is not looked for there again so soon");
+}
+
+#[rstest::rstest]
+#[case::forbidden(status(403, &[], r#"{"code":7,"message":"no"}"#), "Forbidden")]
+#[case::not_served(Fault::NoSuchPath, "EndpointRefused")]
+#[case::broken(Fault::ServerError { status: 500 }, "ServerError")]
+#[case::garbage(Fault::Html, "InvalidResponse")]
+#[case::another_shape(status(200, &[], r#"{"items":[]}"#), "InvalidResponse")]
+#[case::too_large(Fault::HugeBody(2 << 20), "InvalidResponse")]
+#[tokio::test]
+async fn a_list_that_cannot_be_used_is_no_fault_of_its_operations(#[case] fault: Fault, #[case] reason: &str) {
+    let bed = tasks(3).await;
+    let _fault = bed.simulator.fault(fault, Matcher::lists(), Times::Forever);
+    for id in ["op-0000", "op-0001", "op-0002"] {
+        assert_eq!(bed.follow(id).await.unwrap().state, State::Running);
+    }
+    let alone = |n| format!("/openshift/v1/i/tasks/op-000{n}");
+    assert_eq!(paths(&bed), [alone(0), "/openshift/v1/i/tasks".to_owned(), alone(1), alone(2)]);
+    let metrics = bed.metrics.encode([]).unwrap();
+    let line = format!("cloudop_list_fallbacks_total{{provider=\"sbercloudOpenshiftTask\",reason=\"{reason}\"}} 1");
+    assert!(metrics.contains(&line), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_network_fault_is_not_multiplied_by_asking_one_by_one() {
+    let bed = tasks(3).await;
+    for id in ["op-0000", "op-0001"] {
+        bed.follow(id).await.unwrap();
+    }
+    bed.simulator.reset_counts();
+    let _fault = bed.simulator.fault(Fault::Reset, Matcher::any(), Times::Forever);
+    assert_eq!(bed.ask_for("op-0001", "op-0001", Duration::ZERO).await.failure().kind, Unreachable);
+    assert_eq!(paths(&bed), ["/openshift/v1/i/tasks"]);
+}
+
+/// What an outcome holds that must be an answer.
+trait Answer {
+    fn state(self) -> State;
+    fn failure(self) -> PollFailure;
+}
+
+impl Answer for Outcome {
+    fn state(self) -> State {
+        match self {
+            Outcome::Answered { result, .. } => result.unwrap().state,
+            Outcome::Later(_) => panic!("over budget"),
+        }
+    }
+
+    fn failure(self) -> PollFailure {
+        match self {
+            Outcome::Answered { result, .. } => result.unwrap_err(),
+            Outcome::Later(_) => panic!("over budget"),
+        }
+    }
 }
 
 #[rstest::rstest]

@@ -58,6 +58,8 @@ pub(super) struct Followed {
     uid: String,
     /// On the clock that is never set.
     pub(super) due: Option<Instant>,
+    /// Since when a poll has been waiting for its account's budget.
+    pub(super) waiting_since: Option<Instant>,
     /// When the last answer arrived.
     pub(super) answered: Option<Instant>,
     pub(super) memory: Memory,
@@ -131,7 +133,15 @@ impl Context {
         let uid = operation.uid().unwrap_or_default();
         let due = Instant::now().checked_add(elapsed(now, due));
         let answered = self.recall(operation).answered;
-        self.followed().insert(key(operation), Followed { uid, due, answered, memory });
+        self.followed().insert(key(operation), Followed { uid, due, waiting_since: None, answered, memory });
+    }
+
+    /// Plans a poll that has been waiting `since` then.
+    pub(super) fn postpone(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, since: Instant) {
+        let kept = self.recall(operation);
+        let uid = operation.uid().unwrap_or_default();
+        let due = Instant::now().checked_add(elapsed(now, due));
+        self.followed().insert(key(operation), Followed { uid, due, waiting_since: Some(since), ..kept });
     }
 
     pub(super) fn forget(&self, namespace: Option<String>, name: String) {
@@ -142,13 +152,13 @@ impl Context {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note_poll(&self, operation: &CloudOperation, poll: &Poll, lag: Option<Duration>) {
+    pub(super) fn note_poll(&self, operation: &CloudOperation, poll: &Poll, lag: Duration) {
         let provider = operation.spec.provider.name();
         let kept = self.recall(operation);
         let uid = operation.uid().unwrap_or_default();
         let answered = Instant::now().checked_sub(poll.age);
         self.followed().insert(key(operation), Followed { uid, answered, ..kept });
-        self.metrics.count_poll(provider, lag.unwrap_or_default());
+        self.metrics.count_poll(provider, lag);
         if poll.result.as_ref().is_ok_and(|observation| observation.state == State::Unrecognized) {
             self.metrics.count_unrecognized(provider);
         }

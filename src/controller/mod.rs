@@ -141,10 +141,10 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         context.forget(operation.namespace(), operation.name_any());
         return Ok(Action::await_change());
     }
-    let Followed { due, memory, .. } = context.recall(operation);
-    let now = Timestamp::now();
-    let lag = due.map(|due| due.elapsed());
-    let due = due.map(|due| after(now, due.saturating_duration_since(Instant::now())));
+    let Followed { due, waiting_since, memory, .. } = context.recall(operation);
+    let (now, came) = (Timestamp::now(), Instant::now());
+    let wanted_since = waiting_since.or(due).unwrap_or(came);
+    let due = due.map(|due| after(now, due.saturating_duration_since(came)));
     let poll = match next(operation, due, now) {
         Step::Settle => None,
         Step::Wait(at) => {
@@ -153,11 +153,11 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         }
         Step::Poll => match ask(operation, &uid, &context).await? {
             Ok(poll) => {
-                context.note_poll(operation, &poll, lag);
+                context.note_poll(operation, &poll, came.saturating_duration_since(wanted_since));
                 Some(poll)
             }
             Err(at) => {
-                context.plan(operation, at, now, memory);
+                context.postpone(operation, at, now, wanted_since);
                 return Ok(requeue_at(at, now));
             }
         },
@@ -173,14 +173,15 @@ async fn ask(operation: &CloudOperation, uid: &str, context: &Context) -> Result
     let status = operation.status.clone().unwrap_or_default();
     let is_edited = status.tracking_start_time.is_some() && status.observed_generation != operation.metadata.generation;
     let is_wanted_now = is_edited || has_request(operation);
-    let max_age = match is_wanted_now {
+    let interval = match is_wanted_now {
         true => Duration::ZERO,
-        // By half an interval, and never by the answer this object had last: an interval may have grown meanwhile.
+        // Never the answer this object had last: an interval may have grown meanwhile.
         false => {
             let since = context.recall(operation).answered.map(|answered| answered.elapsed());
-            poll_interval(operation, &status, uid, now).min(since.unwrap_or(Duration::MAX)) / 2
+            poll_interval(operation, &status, uid, now).min(since.unwrap_or(Duration::MAX))
         }
     };
+    let is_first = status.tracking_start_time.is_none();
     let namespace = operation.namespace().unwrap_or_default();
     let name = &operation.spec.credentials_ref.name;
     let provider = &operation.spec.provider;
@@ -196,8 +197,9 @@ async fn ask(operation: &CloudOperation, uid: &str, context: &Context) -> Result
         if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account) {
             return Ok(Ok(poll));
         }
-        let question = Question { provider, operation_id: &operation.spec.operation_id, asker: uid };
-        match context.upstream.observe(question, &connection, max_age).await {
+        let operation_id = &operation.spec.operation_id;
+        let question = Question { provider, operation_id, asker: uid, is_first, interval };
+        match context.upstream.observe(question, &connection).await {
             Outcome::Later(at) => {
                 let wait = at.saturating_duration_since(tokio::time::Instant::now());
                 return Ok(Err(after(Timestamp::now(), wait)));

@@ -44,17 +44,7 @@ impl CloudApi for HuaweiCceUpgrade {
     }
 
     fn request(&self, operation_id: &str) -> Request {
-        Request::get(&[
-            "api",
-            "v3",
-            "projects",
-            &self.project_id,
-            "clusters",
-            &self.cluster_id,
-            "operation",
-            "upgradeworkflows",
-            operation_id,
-        ])
+        Request::get(&[&self.workflows()[..], &[operation_id]].concat())
     }
 
     fn interpret(&self, operation_id: &str, reply: Json<'_>) -> Result<Reading, Misread> {
@@ -62,9 +52,33 @@ impl CloudApi for HuaweiCceUpgrade {
         Ok(Reading::Found(Box::new(read_workflow(reply)?)))
     }
 
+    /// All workflows of the cluster, without pages.
+    fn list(&self) -> Option<Request> {
+        Some(Request::get(&self.workflows()))
+    }
+
+    /// The vendor calls `items` a list and types it as one object, also in its own client (huaweicloud-sdk-go-v3,
+    /// `model_list_upgrade_work_flows_response.go`).
+    fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
+        let items = match page.get("items") {
+            Some(items) if items.is_array() || items.is_object() => Some(items),
+            None if page.text_at("kind").as_deref() == Some("List") => None,
+            _ => return Err(Misread::field("items")),
+        };
+        let workflows = items.into_iter().flat_map(|items| items.items().chain(items.is_object().then_some(items)));
+        read_found(find_by_id(operation_id, workflows, "metadata.uid"), read_workflow)
+    }
+
     /// CCE's own codes start "CCE.", as in CCE.01404001; the gateway's, which knows no such path, start "APIGW.".
     fn is_unknown_operation(refusal: &Refusal) -> bool {
         refusal.code.as_deref().is_some_and(|code| code.starts_with("CCE."))
+    }
+}
+
+impl HuaweiCceUpgrade {
+    fn workflows(&self) -> [&str; 8] {
+        let (project, cluster) = (&self.project_id, &self.cluster_id);
+        ["api", "v3", "projects", project, "clusters", cluster, "operation", "upgradeworkflows"]
     }
 }
 

@@ -73,6 +73,20 @@ pub trait CloudApi {
     /// [`Misread`] when it is not this API's answer about this operation.
     fn interpret(&self, operation_id: &str, reply: Json<'_>) -> Result<Reading, Misread>;
 
+    /// What to ask for all operations of the collection that the operation is in: the first page of its list. `None`
+    /// where the API has no list of them.
+    fn list(&self) -> Option<Request> {
+        None
+    }
+
+    /// What a page of that list says of the operation.
+    ///
+    /// # Errors
+    /// [`Misread`] when it is no page of this API's list, or the operation in it cannot be read.
+    fn find(&self, _operation_id: &str, _page: Json<'_>) -> Result<Reading, Misread> {
+        Ok(Reading::Absent)
+    }
+
     /// Whether a 404 or 410 means that the API does not know the operation. Otherwise it is taken for a gateway that
     /// does not know the path: a wrong endpoint.
     fn is_unknown_operation(refusal: &Refusal) -> bool {
@@ -82,6 +96,13 @@ pub trait CloudApi {
     /// What to do where the path is unknown though the endpoint is right, for the message.
     fn unknown_path_advice(&self) -> Option<&'static str> {
         None
+    }
+}
+
+fn refuse_bare_value(reply: Json<'_>) -> Result<(), Misread> {
+    match reply.is_object() || reply.is_array() {
+        true => Ok(()),
+        false => Err(Misread("the reply is neither a JSON object nor an array".into())),
     }
 }
 
@@ -100,6 +121,25 @@ fn check_id(operation_id: &str, reply: Json<'_>, path: &str) -> Result<(), Misre
     } else {
         Err(Misread(format!("the reply is about another operation, {id}")))
     }
+}
+
+/// The member of a list whose ID, at `path` in each, is the one asked for.
+fn find_by_id<'a>(operation_id: &str, mut members: impl Iterator<Item = Json<'a>>, path: &str) -> Option<Json<'a>> {
+    members.find(|member| {
+        let id = member.get(path).and_then(Json::scalar);
+        id.is_some_and(|id| id.trim().eq_ignore_ascii_case(operation_id))
+    })
+}
+
+/// The observation of a list's member, if it was found in the list, which has no further page.
+fn read_found(
+    found: Option<Json<'_>>,
+    read: impl FnOnce(Json<'_>) -> Result<Observation, Misread>,
+) -> Result<Reading, Misread> {
+    Ok(match found {
+        Some(member) => Reading::Found(Box::new(read(member)?)),
+        None => Reading::Absent,
+    })
 }
 
 fn is_end(state: State) -> bool {
@@ -164,12 +204,22 @@ macro_rules! providers {
             /// # Errors
             /// [`Misread`] when the reply is not an answer about this operation.
             pub fn interpret(&self, operation_id: &str, reply: Json<'_>) -> Result<Reading, Misread> {
-                if !(reply.is_object() || reply.is_array()) {
-                    return Err(Misread(
-                        "the reply is neither a JSON object nor an array".into(),
-                    ));
-                }
+                refuse_bare_value(reply)?;
                 match self { $(Self::$api(api) => api.interpret(operation_id, reply),)+ }
+            }
+
+            /// See [`CloudApi::list`].
+            pub fn list(&self) -> Option<Request> {
+                match self { $(Self::$api(api) => api.list(),)+ }
+            }
+
+            /// See [`CloudApi::find`].
+            ///
+            /// # Errors
+            /// [`Misread`] when the reply is not a page of the list, or the operation in it cannot be read.
+            pub fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
+                refuse_bare_value(page)?;
+                match self { $(Self::$api(api) => api.find(operation_id, page),)+ }
             }
 
             /// See [`CloudApi::is_unknown_operation`].

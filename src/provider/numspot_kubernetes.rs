@@ -44,28 +44,27 @@ impl CloudApi for NumspotKubernetes {
     }
 
     fn interpret(&self, operation_id: &str, reply: Json<'_>) -> Result<Reading, Misread> {
-        let Some(cluster_id) = &self.cluster_id else {
-            check_id(operation_id, reply, "id")?;
-            return Ok(Reading::Found(Box::new(read_operation(reply)?)));
-        };
+        if self.cluster_id.is_some() {
+            return self.find(operation_id, reply);
+        }
+        check_id(operation_id, reply, "id")?;
+        Ok(Reading::Found(Box::new(read_operation(reply)?)))
+    }
+
+    fn list(&self) -> Option<Request> {
+        self.cluster_id.as_ref().map(|cluster_id| list(&self.space_id, cluster_id))
+    }
+
+    fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
         let operations = ["items", "operations"]
             .iter()
-            .find_map(|key| reply.get(key).filter(|list| list.is_array()))
+            .find_map(|key| page.get(key).filter(|list| list.is_array()))
             .ok_or_else(|| Misread::field("items"))?;
-        let wanted = |operation: &Json<'_>| {
-            let id = operation.get("id").and_then(Json::scalar);
-            id.is_some_and(|id| id.trim().eq_ignore_ascii_case(operation_id))
-        };
-        if let Some(operation) = operations.items().find(wanted) {
-            return Ok(Reading::Found(Box::new(read_operation(operation)?)));
+        let found = find_by_id(operation_id, operations.items(), "id");
+        match (found, page.text_at("nextPageToken"), self.list()) {
+            (None, Some(token), Some(list)) => Ok(Reading::NextPage(list.with_query("page[nextToken]", &token))),
+            (found, ..) => read_found(found, read_operation),
         }
-        Ok(match reply.text_at("nextPageToken") {
-            Some(token) => {
-                let next = list(&self.space_id, cluster_id).with_query("page[nextToken]", &token);
-                Reading::NextPage(next)
-            }
-            None => Reading::Absent,
-        })
     }
 
     /// NumSpot's own errors have a type of their own (RFC 9457); a gateway's have none, or "about:blank".

@@ -46,6 +46,19 @@ impl CloudApi for OtcCceJob {
         Ok(Reading::Found(Box::new(job::read_job(reply)?)))
     }
 
+    /// Job Management v2, whose list is a bare array of all the project's jobs (opentelekomcloud-docs,
+    /// cloud-container-engine, `api-ref/source/apis/job_management`).
+    fn list(&self) -> Option<Request> {
+        Some(Request::get(&["api", "v2", "projects", &self.project_id, "jobs"]))
+    }
+
+    fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
+        if !page.is_array() {
+            return Err(Misread("the reply is no array of jobs".into()));
+        }
+        read_found(find_by_id(operation_id, page.items(), "metadata.uid"), job::read_job)
+    }
+
     /// CCE's own codes start "CCE.", as in CCE.01404001; the gateway's, which knows no such path, start "APIGW.".
     fn is_unknown_operation(refusal: &Refusal) -> bool {
         refusal.code.as_deref().is_some_and(|code| code.starts_with("CCE."))

@@ -53,6 +53,16 @@ impl CloudApi for SbercloudOpenshiftTask {
         Ok(Reading::Found(Box::new(self.read_task(task)?)))
     }
 
+    /// Every task of the service in one reply; the vendor names no pages.
+    fn list(&self) -> Option<Request> {
+        Some(Request::get(&["openshift", "v1", &self.service_instance_id, "tasks"]))
+    }
+
+    fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
+        let tasks = page.get("tasks").filter(|tasks| tasks.is_array()).ok_or_else(|| Misread::field("tasks"))?;
+        read_found(find_by_id(operation_id, tasks.items(), "id"), |task| self.read_task(task))
+    }
+
     /// The API's own errors carry a google.rpc code. With the bare words "Not Found", though, it is gRPC-Gateway that
     /// knows no such path (`DefaultRoutingErrorHandler`), as when the endpoint lacks its prefix.
     fn is_unknown_operation(refusal: &Refusal) -> bool {

@@ -1,8 +1,10 @@
 //! How often a cloud may be asked. Pure: the time is an argument.
 //!
-//! One account has one budget, whoever asks: a burst, then a steady rate. An asker over budget gets a ticket, a moment
-//! in the future that is his alone, so that a thousand askers wait their turn without asking again and again, and the
-//! time between two polls grows alike for all. A cloud that asks for a pause gets one from the whole account.
+//! One account has one budget, whoever asks: a burst, then a steady rate, and no more requests under way at once than
+//! the burst, so that a cloud that does not answer holds up nobody else. An asker over budget gets a ticket, a moment in
+//! the future that is his alone, so that a thousand askers wait their turn without asking again and again, and the time
+//! between two polls grows alike for all. Who asks for the first time goes before those who have had an answer. A cloud
+//! that asks for a pause gets one from the whole account.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,6 +16,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// How long a ticket whose moment has come is kept for its owner.
 const TICKET_KEPT: Duration = Duration::from_secs(120);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// When an asker is to look again who finds too many requests under way.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The budgets of all accounts.
 #[derive(Debug)]
@@ -22,6 +26,7 @@ pub struct Budget {
     interval: Duration,
     /// How far an idle account's next moment may lie in the past: what allows the burst.
     credit: Duration,
+    most_under_way: u32,
     accounts: HashMap<String, Account>,
     swept: Option<Instant>,
 }
@@ -31,8 +36,15 @@ struct Account {
     /// The next moment nobody has yet.
     next: Instant,
     paused_until: Instant,
-    /// Moments in the future, by asker.
-    tickets: HashMap<String, Instant>,
+    /// By asker. Future ones of first-comers stand before all future ones of others.
+    tickets: HashMap<String, Ticket>,
+    under_way: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    moment: Instant,
+    is_first: bool,
 }
 
 impl Budget {
@@ -42,25 +54,26 @@ impl Budget {
         Self {
             interval,
             credit: interval.saturating_mul(burst.saturating_sub(1)),
+            most_under_way: burst,
             accounts: HashMap::new(),
             swept: None,
         }
     }
 
-    /// Takes a permit for one request.
+    /// Takes a permit for one request, which counts as under way until [`Self::land`]. `is_first` tells that the asker
+    /// has never had an answer.
     ///
     /// # Errors
-    /// The moment to come back at: it stays this asker's.
-    pub fn ask(&mut self, account: &str, asker: &str, now: Instant) -> Result<(), Instant> {
+    /// The moment to come back at: it stays this asker's, unless a first-comer takes it and he gets the next.
+    pub fn ask(&mut self, account: &str, asker: &str, is_first: bool, now: Instant) -> Result<(), Instant> {
         self.sweep(now);
-        let interval = self.interval;
+        let (interval, most_under_way) = (self.interval, self.most_under_way);
         let account = self.account(account, now);
         let moment = match account.tickets.get(asker) {
-            Some(ticket) => *ticket,
+            Some(ticket) => ticket.moment,
             None => {
-                let moment = account.next;
-                account.next += interval;
-                account.tickets.insert(asker.to_owned(), moment);
+                let moment = account.give_moment(is_first, interval, now);
+                account.tickets.insert(asker.to_owned(), Ticket { moment, is_first });
                 moment
             }
         };
@@ -68,7 +81,11 @@ impl Budget {
         if moment > now {
             return Err(moment);
         }
+        if account.under_way >= most_under_way {
+            return Err(now + LOOK_AGAIN);
+        }
         account.tickets.remove(asker);
+        account.under_way += 1;
         Ok(())
     }
 
@@ -83,7 +100,15 @@ impl Budget {
             return Err(account.paused_until);
         }
         account.next += interval;
+        account.under_way += 1;
         Ok(())
+    }
+
+    /// Notes that a permitted request is over, whatever came of it.
+    pub fn land(&mut self, account: &str) {
+        if let Some(account) = self.accounts.get_mut(account) {
+            account.under_way = account.under_way.saturating_sub(1);
+        }
     }
 
     /// Gives back a ticket that its owner no longer needs.
@@ -101,7 +126,7 @@ impl Budget {
         let account = self.account(account, now);
         let delay = until.saturating_duration_since(account.paused_until.max(now));
         for ticket in account.tickets.values_mut() {
-            *ticket += delay;
+            ticket.moment += delay;
         }
         account.paused_until = account.paused_until.max(until);
         // No burst right after the pause: the cloud has just said that it is too much.
@@ -114,6 +139,7 @@ impl Budget {
             next: floor,
             paused_until: now,
             tickets: HashMap::new(),
+            under_way: 0,
         });
         account.next = account.next.max(floor);
         account
@@ -126,9 +152,28 @@ impl Budget {
         self.swept = Some(now);
         let credit = self.credit;
         self.accounts.retain(|_, account| {
-            account.tickets.retain(|_, ticket| (*ticket).max(account.paused_until) + TICKET_KEPT > now);
-            !account.tickets.is_empty() || account.next + credit > now || account.paused_until > now
+            account.tickets.retain(|_, ticket| ticket.moment.max(account.paused_until) + TICKET_KEPT > now);
+            let is_busy = !account.tickets.is_empty() || account.under_way > 0;
+            is_busy || account.next + credit > now || account.paused_until > now
         });
+    }
+}
+
+impl Account {
+    /// The moment of a new asker: the next that nobody has, or for a first-comer that of the foremost who is none, who
+    /// then moves up by one with all behind him.
+    fn give_moment(&mut self, is_first: bool, interval: Duration, now: Instant) -> Instant {
+        let next = self.next;
+        self.next += interval;
+        let waits = |ticket: &&mut Ticket| !ticket.is_first && ticket.moment > now;
+        let mut others: Vec<&mut Ticket> = self.tickets.values_mut().filter(waits).collect();
+        match others.iter().map(|ticket| ticket.moment).min() {
+            Some(foremost) if is_first => {
+                others.iter_mut().for_each(|ticket| ticket.moment += interval);
+                foremost
+            }
+            _ => next,
+        }
     }
 }
 
@@ -141,7 +186,7 @@ mod tests {
     /// Comes back exactly when told, until permitted; says how often that was and when.
     fn wait_for_permit(budget: &mut Budget, asker: &str, mut now: Instant) -> (usize, Instant) {
         let mut visits = 1;
-        while let Err(later) = budget.ask("a", asker, now) {
+        while let Err(later) = budget.ask("a", asker, false, now) {
             assert!(later > now, "a permit is refused only until a later time");
             now = later;
             visits += 1;
@@ -153,13 +198,13 @@ mod tests {
     fn a_burst_passes_and_then_the_rate_holds() {
         let (mut budget, now) = (Budget::new(5.0, 10), Instant::now());
         for n in 0..10 {
-            assert_eq!(budget.ask("a", &n.to_string(), now), Ok(()));
+            assert_eq!(budget.ask("a", &n.to_string(), false, now), Ok(()));
         }
         for n in 10..20u32 {
             let expected = now + Duration::from_millis(200) * (n - 9);
-            assert_eq!(budget.ask("a", &n.to_string(), now), Err(expected));
+            assert_eq!(budget.ask("a", &n.to_string(), false, now), Err(expected));
         }
-        assert_eq!(budget.ask("b", "0", now), Ok(()), "another account has its own budget");
+        assert_eq!(budget.ask("b", "0", false, now), Ok(()), "another account has its own budget");
     }
 
     #[test]
@@ -174,12 +219,12 @@ mod tests {
     #[test]
     fn a_ticket_is_its_owners_until_he_comes() {
         let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
-        assert_eq!(budget.ask("a", "first", now), Ok(()));
-        assert_eq!(budget.ask("a", "second", now), Err(now + SECOND));
-        assert_eq!(budget.ask("a", "third", now), Err(now + 2 * SECOND));
-        assert_eq!(budget.ask("a", "second", now), Err(now + SECOND), "asking again changes nothing");
-        assert_eq!(budget.ask("a", "newcomer", now + SECOND), Err(now + 3 * SECOND), "nobody overtakes");
-        assert_eq!(budget.ask("a", "second", now + 5 * SECOND), Ok(()), "late is not too late");
+        assert_eq!(budget.ask("a", "first", false, now), Ok(()));
+        assert_eq!(budget.ask("a", "second", false, now), Err(now + SECOND));
+        assert_eq!(budget.ask("a", "third", false, now), Err(now + 2 * SECOND));
+        assert_eq!(budget.ask("a", "second", false, now), Err(now + SECOND), "asking again changes nothing");
+        assert_eq!(budget.ask("a", "newcomer", false, now + SECOND), Err(now + 3 * SECOND), "nobody overtakes");
+        assert_eq!(budget.ask("a", "second", false, now + 5 * SECOND), Ok(()), "late is not too late");
     }
 
     #[test]
@@ -194,7 +239,7 @@ mod tests {
             let asker = (state >> 40) % 50;
             match (state >> 33) % 20 {
                 0 => budget.release("a", &asker.to_string()),
-                _ => permits += u32::from(budget.ask("a", &asker.to_string(), now).is_ok()),
+                _ => permits += u32::from(budget.ask("a", &asker.to_string(), false, now).is_ok()),
             }
             let allowed = 10.0 + 5.0 * (now - start).as_secs_f64();
             assert!(f64::from(permits) <= allowed + 1e-6, "{permits} permits, {allowed} allowed");
@@ -205,17 +250,17 @@ mod tests {
     #[test]
     fn a_pause_stops_all_and_keeps_their_order_without_a_burst_after_it() {
         let (mut budget, now) = (Budget::new(1.0, 10), Instant::now());
-        assert_eq!(budget.ask("a", "served", now), Ok(()));
+        assert_eq!(budget.ask("a", "served", false, now), Ok(()));
         budget.pause("a", 30 * SECOND, now);
         for n in 0..5u32 {
             let expected = now + (30 + n) * SECOND;
-            assert_eq!(budget.ask("a", &n.to_string(), now + SECOND), Err(expected));
+            assert_eq!(budget.ask("a", &n.to_string(), false, now + SECOND), Err(expected));
         }
         budget.pause("a", 59 * SECOND, now + SECOND);
-        assert_eq!(budget.ask("a", "1", now + 31 * SECOND), Err(now + 61 * SECOND));
-        assert_eq!(budget.ask("a", "0", now + 31 * SECOND), Err(now + 60 * SECOND));
-        assert_eq!(budget.ask("a", "0", now + 60 * SECOND), Ok(()));
-        assert_eq!(budget.ask("a", "newcomer", now + 60 * SECOND), Err(now + 65 * SECOND));
+        assert_eq!(budget.ask("a", "1", false, now + 31 * SECOND), Err(now + 61 * SECOND));
+        assert_eq!(budget.ask("a", "0", false, now + 31 * SECOND), Err(now + 60 * SECOND));
+        assert_eq!(budget.ask("a", "0", false, now + 60 * SECOND), Ok(()));
+        assert_eq!(budget.ask("a", "newcomer", false, now + 60 * SECOND), Err(now + 65 * SECOND));
     }
 
     #[test]
@@ -223,37 +268,67 @@ mod tests {
         let (mut budget, now) = (Budget::new(5.0, 10), Instant::now());
         budget.pause("a", Duration::from_secs(1_000_000_000), now);
         budget.pause("a", SECOND, now);
-        assert_eq!(budget.ask("a", "x", now), Err(now + LONGEST_PAUSE));
+        assert_eq!(budget.ask("a", "x", false, now), Err(now + LONGEST_PAUSE));
     }
 
     #[test]
     fn a_further_page_makes_the_next_asker_wait() {
         let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
-        assert_eq!(budget.ask("a", "x", now), Ok(()));
+        assert_eq!(budget.ask("a", "x", false, now), Ok(()));
         assert_eq!(budget.charge("a", now), Ok(()));
-        assert_eq!(budget.ask("a", "y", now), Err(now + 2 * SECOND));
+        assert_eq!(budget.ask("a", "y", false, now), Err(now + 2 * SECOND));
         budget.pause("a", 9 * SECOND, now);
         assert_eq!(budget.charge("a", now), Err(now + 9 * SECOND));
     }
 
     #[test]
+    fn who_asks_for_the_first_time_goes_before_the_others_who_keep_their_order() {
+        let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
+        assert_eq!(budget.ask("a", "served", false, now), Ok(()));
+        for (asker, turn) in [("b", 1), ("c", 2)] {
+            assert_eq!(budget.ask("a", asker, false, now), Err(now + turn * SECOND));
+        }
+        for (newcomer, turn) in [("x", 1), ("y", 2)] {
+            assert_eq!(budget.ask("a", newcomer, true, now), Err(now + turn * SECOND));
+        }
+        budget.land("a");
+        assert_eq!(budget.ask("a", "b", false, now + SECOND), Err(now + 3 * SECOND));
+        for (turn, asker, is_first) in [(1, "x", true), (2, "y", true), (3, "b", false), (4, "c", false)] {
+            assert_eq!(budget.ask("a", asker, is_first, now + turn * SECOND), Ok(()), "{asker}");
+            budget.land("a");
+        }
+    }
+
+    #[test]
+    fn no_more_requests_are_under_way_than_the_burst() {
+        let (mut budget, now) = (Budget::new(100.0, 2), Instant::now());
+        assert_eq!(budget.ask("a", "x", false, now), Ok(()));
+        assert_eq!(budget.ask("a", "y", false, now), Ok(()));
+        let later = now + 9 * SECOND;
+        assert_eq!(budget.ask("a", "z", false, later), Err(later + LOOK_AGAIN));
+        assert_eq!(budget.ask("b", "z", false, later), Ok(()), "another account does not wait for it");
+        budget.land("a");
+        assert_eq!(budget.ask("a", "z", false, later), Ok(()));
+    }
+
+    #[test]
     fn a_released_ticket_is_anothers() {
         let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
-        assert_eq!(budget.ask("a", "x", now), Ok(()));
-        assert_eq!(budget.ask("a", "y", now), Err(now + SECOND));
+        assert_eq!(budget.ask("a", "x", false, now), Ok(()));
+        assert_eq!(budget.ask("a", "y", false, now), Err(now + SECOND));
         budget.release("a", "y");
         budget.release("a", "y");
-        assert_eq!(budget.ask("a", "z", now), Err(now + SECOND));
+        assert_eq!(budget.ask("a", "z", false, now), Err(now + SECOND));
     }
 
     #[test]
     fn the_forgotten_take_no_memory() {
         let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
         for n in 0..100 {
-            let _ = budget.ask("a", &n.to_string(), now);
-            let _ = budget.ask(&n.to_string(), "x", now);
+            let _ = budget.ask("a", &n.to_string(), false, now);
+            let _ = budget.ask(&n.to_string(), "x", false, now);
         }
-        assert_eq!(budget.ask("z", "x", now + 1000 * SECOND), Ok(()));
+        assert_eq!(budget.ask("z", "x", false, now + 1000 * SECOND), Ok(()));
         assert_eq!(budget.accounts.len(), 1);
     }
 }

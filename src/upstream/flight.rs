@@ -11,6 +11,10 @@ use tokio::time::Instant;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an answer is kept at least: who asked for news has fetched it for the others too.
 const SHORTEST_KEEP: Duration = Duration::from_secs(10);
+/// How many wait for one request; more come back a little later, so that a cloud that does not answer a list does not
+/// hold all who are in it.
+const MOST_WAITING: usize = 16;
+const COME_BACK: Duration = Duration::from_millis(500);
 
 /// Requests under way and answers not yet too old to share.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ struct State<K, V> {
 
 #[derive(Debug)]
 enum Entry<V> {
-    Flying(watch::Receiver<Option<Landed<V>>>),
+    Flying { landing: watch::Receiver<Option<Landed<V>>>, waiting: usize },
     Kept { landed: Landed<V>, weight: usize, until: Instant },
 }
 
@@ -63,7 +67,7 @@ pub enum Service<V> {
         /// Whether someone else had asked.
         shared: bool,
     },
-    /// Not at all: no permit before this time.
+    /// Not at all: no permit before this time, or too many wait already.
     Denied(Instant),
 }
 
@@ -97,14 +101,20 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
                         *until = (*until).max(landed.at + max_age);
                         return landed.clone().shared();
                     }
-                    Some(Entry::Flying(flying)) => flying.clone(),
+                    Some(Entry::Flying { waiting, .. }) if *waiting >= MOST_WAITING => {
+                        return Service::Denied(now + COME_BACK);
+                    }
+                    Some(Entry::Flying { landing, waiting }) => {
+                        *waiting += 1;
+                        landing.clone()
+                    }
                     Some(Entry::Kept { .. }) | None => {
                         if let Err(later) = permit() {
                             return Service::Denied(later);
                         }
                         let (sender, receiver) = watch::channel(None);
                         let asked = state.next_turn();
-                        state.replace(key.clone(), Entry::Flying(receiver));
+                        state.replace(key.clone(), Entry::Flying { landing: receiver, waiting: 0 });
                         break (sender, asked);
                     }
                 }
@@ -169,7 +179,7 @@ impl<K: Clone + Eq + Hash, V> State<K, V> {
             .iter()
             .filter_map(|(key, entry)| match entry {
                 Entry::Kept { until, .. } => Some((*until, key.clone())),
-                Entry::Flying(_) => None,
+                Entry::Flying { .. } => None,
             })
             .collect();
         kept.sort_unstable_by_key(|(until, _)| *until);
@@ -186,7 +196,7 @@ impl<K: Clone + Eq + Hash, V> State<K, V> {
 impl<V> Entry<V> {
     fn weight(&self) -> usize {
         match self {
-            Self::Flying(_) => 0,
+            Self::Flying { .. } => 0,
             Self::Kept { weight, .. } => *weight,
         }
     }
@@ -211,7 +221,7 @@ struct Departure<'a, K: Clone + Eq + Hash, V: Clone> {
 impl<K: Clone + Eq + Hash, V: Clone> Drop for Departure<'_, K, V> {
     fn drop(&mut self) {
         let mut state = self.flights.lock();
-        if let Some(Entry::Flying(_)) = state.entries.get(self.key) {
+        if let Some(Entry::Flying { .. }) = state.entries.get(self.key) {
             state.remove(self.key);
         }
     }
@@ -260,7 +270,7 @@ mod tests {
     async fn equal_requests_under_way_are_one() {
         let cloud = Cloud::new(None);
         let start = Instant::now();
-        let polls: Vec<_> = (0..100).map(|_| tokio::spawn(cloud.clone().poll("x", SECOND))).collect();
+        let polls: Vec<_> = (0..MOST_WAITING).map(|_| tokio::spawn(cloud.clone().poll("x", SECOND))).collect();
         let mut own = 0;
         for poll in polls {
             let (value, at, shared) = poll.await.unwrap();
@@ -270,6 +280,20 @@ mod tests {
         assert_eq!(own, 1);
         let (other, ..) = cloud.clone().poll("y", SECOND).await;
         assert_eq!(other, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_too_many_to_wait_come_back_for_the_answer() {
+        let cloud = Cloud::new(Some(1));
+        let polls: Vec<_> = (0..=MOST_WAITING).map(|_| tokio::spawn(cloud.clone().poll("x", SECOND))).collect();
+        tokio::time::sleep(SECOND / 4).await;
+        let ask = || async { unreachable!("asked beside a request under way") };
+        let service = cloud.flights.share(&"x", SECOND, || Ok(()), ask).await;
+        assert_eq!(service, Service::Denied(Instant::now() + COME_BACK));
+        for poll in polls {
+            assert_eq!(poll.await.unwrap().0, 1);
+        }
+        assert_eq!(cloud.poll("x", SECOND).await.0, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The one way out to a cloud: who may be asked, how often, by which connection, and what the answer means.
 //!
-//! [`Upstream::observe`] asks one question. Equal questions of one account share one request ([`flight`]), each account
-//! keeps to its budget ([`budget`]), a credential goes to checked hosts only ([`egress`], [`address`], [`resolver`]), the
+//! [`Upstream::observe`] asks one question. Several about one collection are asked by its list ([`collections`]), equal
+//! requests of one account are one ([`flight`]), each account keeps to its budget ([`budget`]), a credential goes to checked hosts only ([`egress`], [`address`], [`resolver`]), the
 //! exchange is bounded in time and size ([`client`]), and what went wrong is named by what happens next ([`verdict`],
 //! [`refusal`], [`transport`]) without repeating anything secret ([`redaction`]).
 
@@ -9,6 +9,7 @@ mod address;
 mod authority;
 mod budget;
 mod client;
+mod collections;
 mod egress;
 mod flight;
 mod redaction;
@@ -26,14 +27,15 @@ use secrecy::SecretString;
 
 use crate::auth::Connection;
 use crate::auth::tokens::Tokens;
-use crate::document::Document;
+use crate::document::{Document, Json};
 use crate::metrics::Metrics;
-use crate::observation::{FailureKind, Observation, PollFailure, Reading, Request};
+use crate::observation::{FailureKind, Misread, Observation, PollFailure, Reading, Request};
 use crate::provider::Provider;
 
 use authority::{Authority, Signed};
 use budget::Budget;
 use client::{Call, Client};
+use collections::Collections;
 use egress::{Egress, Endpoint};
 use flight::{Flights, Landing, Service};
 use redaction::Redaction;
@@ -41,6 +43,9 @@ use verdict::{Exchange, Reply, judge};
 
 /// The most pages of a collection that one poll looks through.
 const MOST_PAGES: usize = 40;
+/// What share of his interval the answer of a list may be old for an asker. As his next poll follows the answer's time,
+/// no change is seen later than an interval after it happened.
+const LISTS_SHARED: f64 = 0.9;
 /// The most bytes of answers kept for others who ask the same.
 const ANSWERS_KEPT: usize = 16 << 20;
 
@@ -104,6 +109,11 @@ pub struct Question<'a> {
     pub operation_id: &'a str,
     /// Who asks: an object's UID. He keeps his place in the queue of those who wait for the account's budget.
     pub asker: &'a str,
+    /// Whether he has never had an answer: he goes before those who have.
+    pub is_first: bool,
+    /// How often he asks, or how long ago he had his last answer where that is shorter: an answer not so old is news to
+    /// him. With zero only the answer to a request sent from now on will do.
+    pub interval: Duration,
 }
 
 /// What came of a question.
@@ -129,6 +139,7 @@ pub struct Upstream {
     egress: Egress,
     client: Client,
     budget: Mutex<Budget>,
+    collections: Mutex<Collections>,
     tokens: Tokens,
     metrics: Arc<Metrics>,
     flights: Flights<Inquiry, Answer>,
@@ -158,16 +169,17 @@ impl Upstream {
             egress: Egress::new(&options.allow_hosts, options.allow_private_addresses)?,
             client: Client::new(&options)?,
             budget: Mutex::new(Budget::new(rate, options.burst)),
+            collections: Mutex::default(),
             tokens: Tokens::default(),
             metrics: Arc::clone(&options.metrics),
             flights: Flights::new(ANSWERS_KEPT),
         })
     }
 
-    /// Asks the cloud behind `connection`, or shares an answer that arrived at most `max_age` ago. With a `max_age` of
-    /// zero only an answer to a request sent after this call will do.
-    pub async fn observe(&self, question: Question<'_>, connection: &Connection, max_age: Duration) -> Outcome {
-        let Question { provider, operation_id, asker } = question;
+    /// Asks the cloud behind `connection`, or shares an answer: to an equal request one of half the asker's interval at
+    /// most, from a list one of nearly the whole, so that all who are in it fall into step.
+    pub async fn observe(&self, question: Question<'_>, connection: &Connection) -> Outcome {
+        let Question { provider, operation_id, interval, .. } = question;
         let endpoint = match self.egress.check("endpoint", &connection.endpoint, provider) {
             Ok(endpoint) => endpoint,
             Err(failure) => {
@@ -175,49 +187,30 @@ impl Upstream {
             }
         };
         let account = connection.account();
-        let mut request = provider.request(operation_id);
-        let mut sent = false;
-        let mut arrived = Instant::now();
-        for page in 0..MOST_PAGES {
-            let permit = || match page {
-                0 => self.budget().ask(&account, asker, Instant::now()),
-                _ => self.budget().charge(&account, Instant::now()),
-            };
-            let inquiry = Inquiry { account: account.clone(), provider: provider.name(), request: request.clone() };
-            let ask = || self.ask(provider, &endpoint, &inquiry, connection);
-            let (answer, at) = match self.flights.share(&inquiry, max_age, permit, ask).await {
-                Service::Denied(later) => return Outcome::Later(later),
-                Service::Answered { value, at, shared } => {
-                    sent |= !shared;
-                    (value, at)
+        let mut visit = Visit { upstream: self, question, connection, endpoint, account, has_sent: false };
+        let alone = visit.inquiry(provider.request(operation_id));
+        if let Some(list) = provider.list().map(|request| visit.inquiry(request)) {
+            let is_only_way = list == alone;
+            if is_only_way || self.collections().join(&list, operation_id, interval, Instant::now()) {
+                let found = match visit.read(list.clone(), interval.mul_f64(LISTS_SHARED), Provider::find).await {
+                    Ok(found) => found,
+                    Err(later) => return Outcome::Later(later),
+                };
+                match &found.result {
+                    Ok(None) if !is_only_way => self.collections().miss(&list, operation_id, Instant::now()),
+                    Err(failure) if !is_only_way && is_of_the_list(failure.kind) => {
+                        if self.collections().set_aside(&list, Instant::now()) {
+                            self.metrics.count_list_fallback(provider.name(), failure.kind.reason());
+                        }
+                    }
+                    _ => return visit.conclude(found),
                 }
-            };
-            if !sent {
-                self.metrics.count_coalesced(provider.name());
-                self.budget().release(&account, asker);
             }
-            arrived = at;
-            let reading = answer.and_then(|document| {
-                provider
-                    .interpret(operation_id, document.root())
-                    .map_err(|misread| unusable(provider, &misread.to_string()))
-            });
-            let result = match reading {
-                Ok(Reading::NextPage(next)) => {
-                    request = next;
-                    continue;
-                }
-                Ok(Reading::Found(observation)) => Ok(*observation),
-                Ok(Reading::Absent) => Err(PollFailure::new(
-                    FailureKind::NotFound,
-                    format!("{} lists no such operation", provider.cloud()),
-                )),
-                Err(failure) => Err(failure),
-            };
-            return Outcome::Answered { result, at, shared: !sent };
         }
-        let failure = unusable(provider, &format!("the list goes on after {MOST_PAGES} pages"));
-        Outcome::Answered { result: Err(failure), at: arrived, shared: !sent }
+        match visit.read(alone, interval / 2, Provider::interpret).await {
+            Ok(found) => visit.conclude(found),
+            Err(later) => Outcome::Later(later),
+        }
     }
 
     async fn ask(
@@ -269,8 +262,130 @@ impl Upstream {
         }
     }
 
+    fn collections(&self) -> MutexGuard<'_, Collections> {
+        self.collections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One question on its way.
+struct Visit<'a> {
+    upstream: &'a Upstream,
+    question: Question<'a>,
+    connection: &'a Connection,
+    endpoint: Endpoint,
+    account: String,
+    /// Whether it has cost a request of its own.
+    has_sent: bool,
+}
+
+/// A permitted request, until it is over or dropped.
+struct UnderWay<'a> {
+    budget: &'a Mutex<Budget>,
+    account: &'a str,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).land(self.account);
+    }
+}
+
+/// What was read, and when it arrived; `None` where the whole answer lacks the operation.
+struct Found {
+    result: Result<Option<Observation>, PollFailure>,
+    at: Instant,
+}
+
+type Interpret = fn(&Provider, &str, Json<'_>) -> Result<Reading, Misread>;
+
+impl Visit<'_> {
+    fn inquiry(&self, request: Request) -> Inquiry {
+        Inquiry { account: self.account.clone(), provider: self.question.provider.name(), request }
+    }
+
+    /// Reads from the `first` page on until `interpret` finds the operation or there is no further page.
+    ///
+    /// # Errors
+    /// When to come back: the account's budget has no room before.
+    async fn read(&mut self, first: Inquiry, max_age: Duration, interpret: Interpret) -> Result<Found, Instant> {
+        let Question { provider, operation_id, asker, is_first, .. } = self.question;
+        let upstream = self.upstream;
+        let mut inquiry = first;
+        let mut arrived = Instant::now();
+        for _ in 0..MOST_PAGES {
+            let has_sent = self.has_sent;
+            let permit = || match has_sent {
+                false => upstream.budget().ask(&self.account, asker, is_first, Instant::now()),
+                true => upstream.budget().charge(&self.account, Instant::now()),
+            };
+            let ask = || {
+                let under_way = UnderWay { budget: &upstream.budget, account: &self.account };
+                let asked = upstream.ask(provider, &self.endpoint, &inquiry, self.connection);
+                async move {
+                    let _under_way = under_way;
+                    asked.await
+                }
+            };
+            let (answer, at) = match upstream.flights.share(&inquiry, max_age, permit, ask).await {
+                Service::Denied(later) => return Err(later),
+                Service::Answered { value, at, shared } => {
+                    self.has_sent |= !shared;
+                    (value, at)
+                }
+            };
+            arrived = at;
+            let reading = answer.and_then(|document| {
+                interpret(provider, operation_id, document.root())
+                    .map_err(|misread| unusable(provider, &misread.to_string()))
+            });
+            let result = match reading {
+                Ok(Reading::NextPage(next)) => {
+                    inquiry = self.inquiry(next);
+                    continue;
+                }
+                Ok(Reading::Found(observation)) => Ok(Some(*observation)),
+                Ok(Reading::Absent) => Ok(None),
+                Err(failure) => Err(failure),
+            };
+            return Ok(Found { result, at });
+        }
+        let failure = unusable(provider, &format!("the list goes on after {MOST_PAGES} pages"));
+        Ok(Found { result: Err(failure), at: arrived })
+    }
+
+    fn conclude(self, found: Found) -> Outcome {
+        let Question { provider, asker, .. } = self.question;
+        if !self.has_sent {
+            self.upstream.metrics.count_coalesced(provider.name());
+            self.upstream.budget().release(&self.account, asker);
+        }
+        let missing = || {
+            let message = format!("{} lists no such operation", provider.cloud());
+            PollFailure::new(FailureKind::NotFound, message)
+        };
+        let result = found.result.and_then(|observation| observation.ok_or_else(missing));
+        Outcome::Answered { result, at: found.at, shared: !self.has_sent }
+    }
+}
+
+/// Whether a failure may be that of the list alone, so that its operations may still be asked for one by one.
+fn is_of_the_list(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Unreachable
+        | FailureKind::Throttled
+        | FailureKind::Unauthorized
+        | FailureKind::CredentialsNotFound
+        | FailureKind::CredentialsIncomplete => false,
+        FailureKind::ServerError
+        | FailureKind::Forbidden
+        | FailureKind::EndpointRefused
+        | FailureKind::InvalidResponse
+        | FailureKind::RedirectRefused
+        | FailureKind::NotFound => true,
     }
 }
 

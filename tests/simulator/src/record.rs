@@ -40,6 +40,8 @@ pub struct Matcher {
     path: Option<String>,
     #[serde(default)]
     id: Option<String>,
+    #[serde(default)]
+    lists: bool,
 }
 
 impl Matcher {
@@ -62,6 +64,11 @@ impl Matcher {
         Self::any().and_id(id)
     }
 
+    /// Requests for lists; never those for one operation.
+    pub fn lists() -> Self {
+        Self { lists: true, ..Self::default() }
+    }
+
     pub fn and_cloud(mut self, cloud: Cloud) -> Self {
         self.cloud = Some(cloud);
         self
@@ -80,6 +87,7 @@ impl Matcher {
     pub(crate) fn matches(&self, path_and_query: &str, cloud: Option<Cloud>, id: Option<&str>) -> bool {
         self.cloud.is_none_or(|wanted| cloud == Some(wanted))
             && self.id.as_deref().is_none_or(|wanted| id == Some(wanted))
+            && (!self.lists || (cloud.is_some() && id.is_none()))
             && self.path.as_deref().is_none_or(|part| path_and_query.contains(part))
     }
 }

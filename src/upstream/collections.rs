@@ -1,0 +1,154 @@
+//! Which operations are asked for together, by the list of the collection they are in. Pure: the time is an argument.
+//!
+//! A list pays as soon as two of its operations are followed. One that cannot be used is set aside for a while, and one
+//! that lacks an operation is not asked for that operation again so soon.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Inquiry;
+
+/// How long a follower counts after he was last seen, beside two of his intervals: longer than the longest delay in a
+/// fault.
+const FOLLOWED: Duration = Duration::from_secs(600);
+/// How long a list that cannot be used is not asked for, and how long an operation that was missing from one is asked
+/// for alone.
+const SET_ASIDE: Duration = Duration::from_secs(600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The collections of all accounts.
+#[derive(Debug, Default)]
+pub struct Collections {
+    by_list: HashMap<Inquiry, Collection>,
+    swept: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Collection {
+    followers: HashMap<String, Follower>,
+    set_aside_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Follower {
+    until: Instant,
+    unlisted_until: Option<Instant>,
+}
+
+impl Follower {
+    fn is_listed(&self, now: Instant) -> bool {
+        self.until > now && self.unlisted_until.is_none_or(|until| until <= now)
+    }
+}
+
+impl Collections {
+    /// Notes that someone asks for `operation_id` every `interval`. Says whether its `list` is the way to ask.
+    pub fn join(&mut self, list: &Inquiry, operation_id: &str, interval: Duration, now: Instant) -> bool {
+        self.sweep(now);
+        if !self.by_list.contains_key(list) {
+            self.by_list.insert(list.clone(), Collection::default());
+        }
+        let Some(collection) = self.by_list.get_mut(list) else { return false };
+        let until = now + FOLLOWED + interval.saturating_mul(2);
+        match collection.followers.get_mut(operation_id) {
+            Some(follower) => follower.until = until,
+            None => {
+                let follower = Follower { until, unlisted_until: None };
+                collection.followers.insert(operation_id.to_owned(), follower);
+            }
+        }
+        let is_usable = collection.set_aside_until.is_none_or(|until| until <= now);
+        let is_listed = collection.followers.get(operation_id).is_some_and(|follower| follower.is_listed(now));
+        let mut listed = collection.followers.values().filter(|follower| follower.is_listed(now));
+        is_usable && is_listed && listed.nth(1).is_some()
+    }
+
+    /// Notes that `operation_id` was not in its `list`.
+    pub fn miss(&mut self, list: &Inquiry, operation_id: &str, now: Instant) {
+        let collection = self.by_list.get_mut(list);
+        if let Some(follower) = collection.and_then(|collection| collection.followers.get_mut(operation_id)) {
+            follower.unlisted_until = Some(now + SET_ASIDE);
+        }
+    }
+
+    /// Notes that `list` cannot be used. Says whether that is new.
+    pub fn set_aside(&mut self, list: &Inquiry, now: Instant) -> bool {
+        let Some(collection) = self.by_list.get_mut(list) else { return false };
+        let was_usable = collection.set_aside_until.is_none_or(|until| until <= now);
+        collection.set_aside_until = Some(now + SET_ASIDE);
+        was_usable
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_some_and(|swept| now < swept + SWEEP_INTERVAL) {
+            return;
+        }
+        self.swept = Some(now);
+        self.by_list.retain(|_, collection| {
+            collection.followers.retain(|_, follower| follower.until > now);
+            !collection.followers.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::Request;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn list(project: &str) -> Inquiry {
+        Inquiry { account: "a".into(), provider: "p", request: Request::get(&["projects", project, "jobs"]) }
+    }
+
+    #[test]
+    fn a_list_pays_once_two_of_its_operations_are_followed() {
+        let (mut collections, now) = (Collections::default(), Instant::now());
+        assert!(!collections.join(&list("x"), "one", SECOND, now));
+        assert!(!collections.join(&list("x"), "one", SECOND, now), "the same again is no second");
+        assert!(!collections.join(&list("y"), "two", SECOND, now), "another collection");
+        assert!(collections.join(&list("x"), "two", SECOND, now));
+        assert!(collections.join(&list("x"), "one", SECOND, now));
+    }
+
+    #[test]
+    fn who_is_not_seen_any_more_does_not_count() {
+        let (mut collections, now) = (Collections::default(), Instant::now());
+        collections.join(&list("x"), "quick", SECOND, now);
+        collections.join(&list("x"), "slow", 3600 * SECOND, now);
+        assert!(collections.join(&list("x"), "quick", SECOND, now + 7000 * SECOND), "twice its interval is not long");
+        assert!(!collections.join(&list("x"), "quick", SECOND, now + 9000 * SECOND));
+        collections.join(&list("z"), "last", SECOND, now + 20_000 * SECOND);
+        assert_eq!(collections.by_list.len(), 1, "the forgotten take no memory");
+    }
+
+    #[test]
+    fn an_operation_that_is_not_in_the_list_is_asked_for_alone_for_a_while() {
+        let (mut collections, now) = (Collections::default(), Instant::now());
+        for id in ["one", "two", "three"] {
+            collections.join(&list("x"), id, 60 * SECOND, now);
+        }
+        collections.miss(&list("x"), "one", now);
+        assert!(!collections.join(&list("x"), "one", 60 * SECOND, now));
+        assert!(collections.join(&list("x"), "two", 60 * SECOND, now), "two are left");
+        collections.miss(&list("x"), "two", now);
+        assert!(!collections.join(&list("x"), "three", 60 * SECOND, now), "one alone is left");
+        assert!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE));
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_used_is_set_aside_for_a_while_and_that_is_news_once() {
+        let (mut collections, now) = (Collections::default(), Instant::now());
+        for id in ["one", "two"] {
+            collections.join(&list("x"), id, 60 * SECOND, now);
+        }
+        assert!(collections.set_aside(&list("x"), now));
+        assert!(!collections.set_aside(&list("x"), now));
+        assert!(!collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE / 2));
+        assert!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE));
+        assert!(collections.set_aside(&list("x"), now + SET_ASIDE));
+    }
+}
