@@ -16,7 +16,7 @@ use serde_json::json;
 const TOKEN: &str = "let-me-in";
 const JOB: &str = "354331b2-229a-11e8-9c75-0255ac100ceb";
 /// Long enough for a loaded machine, short enough to wait for.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(6);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A simulated cloud with one running OTC job, and a way out to it.
@@ -142,7 +142,7 @@ use FailureKind::*;
 #[case::text(Fault::JsonString, InvalidResponse, "the reply is neither a JSON object nor an array")]
 #[case::duplicate_keys(Fault::DuplicateKeys, InvalidResponse, "the reply has a key twice in one object")]
 #[case::huge(Fault::HugeBody(50 << 20), InvalidResponse, "is larger than 1 MiB")]
-#[case::drip(Fault::EndlessDrip, Unreachable, "localhost gave no complete answer within 3 s")]
+#[case::drip(Fault::EndlessDrip, Unreachable, "localhost gave no complete answer within 6 s")]
 #[case::gzip_bomb(Fault::GzipBomb, InvalidResponse, "is compressed")]
 #[case::wrong_id(Fault::WrongId, InvalidResponse, "gave no usable answer")]
 #[case::echo(Fault::EchoToken, Forbidden, "[redacted]")]
@@ -169,7 +169,7 @@ use FailureKind::*;
 #[case::to_http(Fault::Redirect { code: 302, to: "http://localhost/".into() }, RedirectRefused, "a redirect to http://localhost, ")]
 #[case::to_metadata(Fault::Redirect { code: 307, to: "http://169.254.169.254/latest".into() }, RedirectRefused, "a redirect to http://169.254.169.254, ")]
 #[case::to_another_path(Fault::Redirect { code: 308, to: "/elsewhere".into() }, RedirectRefused, "a redirect to another path, ")]
-#[case::no_answer(Fault::NoAnswer, Unreachable, "localhost gave no complete answer within 3 s")]
+#[case::no_answer(Fault::NoAnswer, Unreachable, "localhost gave no complete answer within 6 s")]
 #[case::reset(Fault::Reset, Unreachable, "localhost reset the connection")]
 #[case::many_headers(Fault::ManyHeaders(10_000), Unreachable, "the headers of localhost's reply are too large")]
 #[case::huge_header(Fault::HugeHeader(1 << 20), Unreachable, "the headers of localhost's reply are too large")]

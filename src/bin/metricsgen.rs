@@ -25,6 +25,7 @@ fn markdown() -> Result<String, std::fmt::Error> {
     metrics.count_pause("p", second);
     metrics.count_poll("p", second);
     metrics.count_coalesced("p");
+    metrics.count_list_fallback("p", "r");
     metrics.count_end("p", "r", second);
     metrics.count_unrecognized("p");
     metrics.count_write("written");

@@ -136,6 +136,13 @@ impl Context {
         self.followed().insert(key(operation), Followed { uid, due, waiting_since: None, answered, memory });
     }
 
+    /// Plans another look at once, for which the answer that could not be written counts as news again.
+    pub(super) fn retry(&self, operation: &CloudOperation, memory: Memory) {
+        let uid = operation.uid().unwrap_or_default();
+        let due = Some(Instant::now());
+        self.followed().insert(key(operation), Followed { uid, due, memory, ..Followed::default() });
+    }
+
     /// Plans a poll that has been waiting `since` then.
     pub(super) fn postpone(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, since: Instant) {
         let kept = self.recall(operation);

@@ -2,6 +2,7 @@
 //! and a cloud, and that reads the clock.
 
 mod context;
+mod listing;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -70,15 +71,17 @@ pub async fn run(
         Some(namespace) => Api::namespaced(watch_client, namespace),
         None => Api::all(watch_client),
     };
-    let config = watcher::Config { label_selector: watched.label_selector, ..watcher::Config::default() };
+    let mut config = watcher::Config { label_selector: watched.label_selector, ..watcher::Config::default() };
+    if listing::is_streamed(&api).await {
+        config = config.streaming_lists();
+    }
     let (reader, writer) = reflector::store();
     context.stores().push(reader.clone());
-    let changes = watcher(api, config)
-        .default_backoff()
-        .modify(|object| {
-            object.meta_mut().managed_fields = None;
-            object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
-        })
+    let events = watcher(api, config).default_backoff().modify(|object| {
+        object.meta_mut().managed_fields = None;
+        object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    });
+    let changes = listing::as_changes(events, reader.clone())
         .reflect(writer)
         .applied_objects()
         .predicate_filter(what_users_change, PredicateConfig::default());
@@ -242,12 +245,12 @@ async fn apply(
             // Someone else wrote first, or this is an older object of the same name: look again.
             Err(kube::Error::Api(refusal)) if refusal.code == 409 => {
                 context.metrics.count_write("conflict");
-                context.plan(operation, now, now, memory);
+                context.retry(operation, memory);
                 return Ok(Action::requeue(LOOK_AGAIN));
             }
             Err(error) => {
                 context.metrics.count_write("failed");
-                context.plan(operation, now, now, memory);
+                context.retry(operation, memory);
                 return Err(Error::WriteStatus(error));
             }
         }
