@@ -135,6 +135,70 @@ fn two_objects_of_one_operation_cost_one_request_a_period() {
 }
 
 #[test]
+fn twenty_operations_of_one_collection_cost_one_list_request_a_period() {
+    let bed = bed();
+    let _controller = bed.controller(&[]);
+    let names: Vec<String> = (0..20).map(|n| format!("task-{n}")).collect();
+    let keys: Vec<Key> = names
+        .iter()
+        .map(|name| {
+            let task = Operation::new(Cloud::SbercloudOpenshiftTask, Scope::sbercloud("service"), name);
+            bed.simulator.put(task.stage(Stage::state("running")).stage(Stage::state("done")))
+        })
+        .collect();
+    let provider = "sbercloudOpenshiftTask: {serviceInstanceId: service}";
+    let manifests = names.iter().map(|name| Bed::operation(name, provider, name, "pollIntervalSeconds: 2"));
+    bed.apply(&manifests.collect::<Vec<_>>().join("---\n"));
+    for name in &names {
+        bed.until_reason(name, "Succeeded", "Running");
+    }
+    let lists = || bed.simulator.count(Matcher::lists());
+    let until_lists = |count| eventually(LIMIT, "lists", || if lists() >= count { Ok(()) } else { Err(String::new()) });
+    // Within a period or two all have fallen into step.
+    until_lists(lists() + 3);
+    bed.simulator.reset_counts();
+    until_lists(5);
+    let requests = bed.simulator.requests();
+    assert!(requests.iter().all(|request| request.id.is_none()), "{requests:#?}");
+    let four_periods = requests[4].at - requests[0].at;
+    assert!(four_periods > Duration::from_millis(7000), "{four_periods:?} for four periods of 2 s");
+    assert!(bed.simulator.advance(&keys[7]));
+    bed.until_reason("task-7", "Succeeded", "OperationSucceeded");
+    assert_eq!(bed.get("task-8").unwrap()["status"]["phase"], "Running");
+}
+
+#[test]
+fn after_a_restart_all_are_back_on_schedule_at_the_usual_rate() {
+    let bed = bed();
+    let flags = ["--requests-per-second=100", "--burst=100"];
+    let controller = bed.controller(&flags);
+    let projects: Vec<String> = (0..60).map(|n| format!("p{n}")).collect();
+    projects.iter().for_each(|project| drop(job(&bed, project)));
+    let manifests = projects.iter().map(|project| following(project, project, "pollIntervalSeconds: 6"));
+    bed.apply(&manifests.collect::<Vec<_>>().join("---\n"));
+    bed.until_reason("p59", "Succeeded", "Running");
+    until_asked(&bed, "p59", 2);
+    controller.kill().unwrap();
+    bed.simulator.reset_counts();
+    let _next = bed.controller(&flags);
+    let all_but = || projects.iter().filter(|project| bed.simulator.count(about(project)) == 0).count();
+    eventually(LIMIT, "all asked for", || if all_but() == 0 { Ok(()) } else { Err(format!("{} not", all_but())) });
+    let requests = bed.simulator.requests();
+    let (first, last) = (requests[0].at, requests[requests.len() - 1].at);
+    assert!((last - first) < Duration::from_millis(7000), "{:?} for a period of 6 s", last - first);
+    let in_a_period = requests.iter().filter(|request| request.at - first < Duration::from_secs(6)).count();
+    assert!(in_a_period <= 66, "{in_a_period} requests in a period, 60 are usual");
+    let busiest = (0..5)
+        .map(|second| {
+            let span = Duration::from_secs(second)..Duration::from_secs(second + 1);
+            requests.iter().filter(|request| span.contains(&(request.at - first))).count()
+        })
+        .max();
+    assert!(busiest < Some(30), "{busiest:?} requests in one second, 10 are usual: no stampede");
+    assert_eq!(bed.events("p3"), ["Tracking"]);
+}
+
+#[test]
 fn neither_the_controllers_own_writes_nor_labels_cause_a_poll_but_an_annotation_does_at_once() {
     let bed = bed();
     let _controller = bed.controller(&[]);
