@@ -50,7 +50,7 @@ struct Flags {
     burst: u32,
 
     /// Objects worked on at the same time.
-    #[arg(long, env = "CLOUDOP_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
+    #[arg(long, env = "CLOUDOP_CONCURRENCY", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
     concurrency: u16,
 
     /// Watch only CloudOperations with these labels, so that several controllers share a cluster, such as

@@ -584,6 +584,29 @@ fn a_crowd_keeps_to_its_accounts_rate_while_another_account_is_served_at_once() 
 }
 
 #[test]
+fn a_cloud_that_does_not_answer_one_account_holds_up_no_other() {
+    let bed = bed();
+    bed.simulator.account(Account::new("second").token("second-token"));
+    bed.secret("second", &[("token", "second-token")]);
+    let crowd: Vec<String> = (0..30).map(|n| format!("crowd{n}")).collect();
+    crowd.iter().for_each(|name| drop(job(&bed, name)));
+    job(&bed, "zebra");
+    let _silence = bed.simulator.fault(Fault::NoAnswer, Matcher::path("/projects/crowd"), Times::Forever);
+    let manifests: Vec<String> = crowd.iter().map(|name| following(name, name, EVERY_SECOND)).collect();
+    bed.apply(&manifests.join("---\n"));
+    let _controller = bed.controller(&["--concurrency=16", "--requests-per-second=100", "--burst=10"]);
+    eventually(LIMIT, "ten requests", || match bed.simulator.count(Matcher::path("/projects/crowd")) {
+        10.. => Ok(()),
+        n => Err(format!("{n}")),
+    });
+    // The silent ones have 20 s each, and 16 of them would fill the controller.
+    bed.apply(&by_secret(&following("zebra", "zebra", EVERY_SECOND), "second"));
+    let start = Instant::now();
+    bed.until_reason("zebra", "Succeeded", "Running");
+    assert!(start.elapsed() < Duration::from_secs(10), "zebra waited {:?}", start.elapsed());
+}
+
+#[test]
 fn what_is_over_is_asked_for_no_more() {
     let bed = bed();
     let controller = bed.controller(&[]);
