@@ -98,7 +98,8 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-#[tokio::main]
+// One thread: what the process does is wait, and waking one thread costs less than handing work between several.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flags = Flags::parse();
     start_logs(&flags)?;

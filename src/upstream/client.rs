@@ -24,7 +24,9 @@ const LONGEST_BODY: usize = 1 << 20;
 const MOST_CLIENTS: usize = 32;
 /// Longer than the longest time between two polls of a running operation, so that they share a connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-const MOST_IDLE_CONNECTIONS: usize = 8;
+/// As many as are used at once when many accounts share a host: one that finds no place here is made anew, which costs
+/// more than all the rest of a request.
+const MOST_IDLE_CONNECTIONS: usize = 64;
 
 /// One request to an address that was checked.
 pub struct Call {

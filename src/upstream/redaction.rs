@@ -44,6 +44,13 @@ impl Redaction {
         Self { spellings: spellings.into_iter().map(SecretString::from).collect() }
     }
 
+    /// Whether a text of the JSON document `body` may hold a secret: where there are no escapes, its texts stand in it as
+    /// they are.
+    pub fn may_be_in(&self, body: &[u8]) -> bool {
+        let body = String::from_utf8_lossy(body);
+        body.contains('\\') || self.spellings.iter().any(|spelling| body.contains(spelling.expose_secret()))
+    }
+
     /// The text without secrets; `None` where there are none in it.
     pub fn redact(&self, text: &str) -> Option<String> {
         let mut redacted: Option<String> = None;
@@ -101,6 +108,15 @@ mod tests {
         #[case] expected: Option<&str>,
     ) {
         assert_eq!(redact(secret, text).as_deref(), expected);
+        let redaction = Redaction::new([&SecretString::from(secret)]);
+        assert_eq!(redaction.may_be_in(text.as_bytes()), expected.is_some() || text.contains('\\'));
+    }
+
+    #[test]
+    fn what_escapes_may_hide_is_looked_for() {
+        let redaction = Redaction::new([&SecretString::from("t0p-Secret")]);
+        assert!(redaction.may_be_in(br#"{"message":"t0p\u002dSecret"}"#));
+        assert!(!redaction.may_be_in(br#"{"message":"nothing of it"}"#));
     }
 
     #[test]
