@@ -144,7 +144,7 @@ impl Context {
     }
 
     /// Plans a poll that has been waiting `since` then.
-    pub(super) fn postpone(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, since: Instant) {
+    pub(super) fn defer(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, since: Instant) {
         let kept = self.recall(operation);
         let uid = operation.uid().unwrap_or_default();
         let due = Instant::now().checked_add(elapsed(now, due));

@@ -160,7 +160,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
                 Some(poll)
             }
             Err(at) => {
-                context.postpone(operation, at, now, wanted_since);
+                context.defer(operation, at, now, wanted_since);
                 return Ok(requeue_at(at, now));
             }
         },
