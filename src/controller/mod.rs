@@ -145,6 +145,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     let now = Timestamp::now();
     let lag = due.map(|due| due.elapsed());
     let due = due.map(|due| after(now, due.saturating_duration_since(Instant::now())));
+    let mut later = Timestamp::MAX;
     let poll = match next(operation, due, now) {
         Step::Settle => None,
         Step::Wait(at) => {
@@ -157,13 +158,16 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
                 Some(poll)
             }
             Err(at) => {
-                context.plan(operation, at, now, memory);
-                return Ok(requeue_at(at, now));
+                later = at;
+                None
             }
         },
     };
     let now = Timestamp::now();
-    let decision = decide(operation, poll, memory, now);
+    let mut decision = decide(operation, poll, memory, now);
+    if let Next::Poll(at) = &mut decision.next {
+        *at = later.min(*at);
+    }
     apply(operation, decision, &context, now).await
 }
 
