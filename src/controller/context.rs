@@ -143,12 +143,11 @@ impl Context {
         self.followed().insert(key(operation), Followed { uid, due, memory, ..Followed::default() });
     }
 
-    /// Plans a poll that has been waiting `since` then.
-    pub(super) fn defer(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, since: Instant) {
-        let kept = self.recall(operation);
-        let uid = operation.uid().unwrap_or_default();
-        let due = Instant::now().checked_add(elapsed(now, due));
-        self.followed().insert(key(operation), Followed { uid, due, waiting_since: Some(since), ..kept });
+    /// Notes that the planned poll has been waiting for its account's budget `since` then.
+    pub(super) fn note_waiting(&self, operation: &CloudOperation, since: Instant) {
+        if let Some(followed) = self.followed().get_mut(&key(operation)) {
+            followed.waiting_since = Some(since);
+        }
     }
 
     pub(super) fn forget(&self, namespace: Option<String>, name: String) {

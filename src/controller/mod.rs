@@ -148,6 +148,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     let (now, came) = (Timestamp::now(), Instant::now());
     let wanted_since = waiting_since.or(due).unwrap_or(came);
     let due = due.map(|due| after(now, due.saturating_duration_since(came)));
+    let mut later = None;
     let poll = match next(operation, due, now) {
         Step::Settle => None,
         Step::Wait(at) => {
@@ -160,14 +161,21 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
                 Some(poll)
             }
             Err(at) => {
-                context.defer(operation, at, now, wanted_since);
-                return Ok(requeue_at(at, now));
+                later = Some(at);
+                None
             }
         },
     };
     let now = Timestamp::now();
-    let decision = decide(operation, poll, memory, now);
-    apply(operation, decision, &context, now).await
+    let mut decision = decide(operation, poll, memory, now);
+    if let (Some(later), Next::Poll(at)) = (later, &mut decision.next) {
+        *at = later.min(*at);
+    }
+    let action = apply(operation, decision, &context, now).await?;
+    if later.is_some() {
+        context.note_waiting(operation, wanted_since);
+    }
+    Ok(action)
 }
 
 /// Asks the cloud; `Err` is when a request may be made, where none may be now.

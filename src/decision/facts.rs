@@ -35,7 +35,7 @@ pub(super) fn write(
         known => known,
     });
     status.upstream_state = Some(clean(&observation.upstream_state, WORD));
-    status.upstream_uid = clean_some(observation.uid.as_deref(), NAME);
+    status.upstream_uid = uid(observation).or(old.upstream_uid.clone());
     status.operation_type = clean_some(observation.operation_type.as_deref(), NAME);
     status.target = target(observation);
     status.progress = progress(old, observation);
@@ -51,6 +51,11 @@ pub(super) fn write(
     if old.last_progress_time.is_none() || differs(old, status) {
         status.last_progress_time = Some(stamp(now));
     }
+}
+
+/// The cloud's identity of the run, as a status keeps it.
+pub(super) fn uid(observation: &Observation) -> Option<String> {
+    clean_some(observation.uid.as_deref(), NAME)
 }
 
 /// Drops the least needed texts until the status is small enough for any cluster.
@@ -139,22 +144,30 @@ fn progress(old: &CloudOperationStatus, observation: &Observation) -> Option<Pro
 /// The first sub-jobs, those already listed in the order they had: some clouds shuffle them from answer to answer.
 fn sub_jobs(old: &CloudOperationStatus, jobs: &[SubJob], now: Timestamp) -> Vec<SubJobStatus> {
     let mut times_seen: HashMap<String, usize> = HashMap::new();
+    let mut ids: HashSet<String> = HashSet::new();
     let mut listed: Vec<SubJobStatus> = jobs
         .iter()
         .take(MOST_SUB_JOBS * 16)
         .map(|job| {
             let id = clean(&job.id, NAME);
             let times = times_seen.entry(id.clone()).or_default();
-            *times += 1;
             // The API server refuses a list with one key twice.
-            let id = if *times == 1 { id } else { format!("{id}#{times}") };
+            let id = loop {
+                *times += 1;
+                let id = if *times == 1 { id.clone() } else { format!("{id}#{times}") };
+                if ids.insert(id.clone()) {
+                    break id;
+                }
+            };
             sub_job(id, job, now)
         })
         .collect();
     let place = |wanted: &dyn Fn(&SubJobStatus) -> bool| old.sub_jobs.iter().position(wanted);
     listed.sort_by_cached_key(|job| {
-        // Some parts get their ID only when they begin.
-        place(&|known| known.id == job.id).or_else(|| place(&|known| known.name == job.name)).unwrap_or(usize::MAX)
+        // Some parts get their ID only when they begin: the one listed without it is then gone.
+        place(&|known| known.id == job.id)
+            .or_else(|| place(&|known| known.name == job.name && !ids.contains(&known.id)))
+            .unwrap_or(usize::MAX)
     });
     listed.truncate(MOST_SUB_JOBS);
     listed

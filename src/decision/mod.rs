@@ -114,7 +114,8 @@ pub fn has_request(operation: &CloudOperation) -> bool {
     operation.annotations().get(REQUESTED_AT).is_some_and(|requested| Some(requested) != handled)
 }
 
-/// What follows for `operation` from `poll`; without one from the spec alone.
+/// What follows for `operation` from `poll`; without one, where the cloud is not or may not be asked, from the spec and
+/// the time alone.
 pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, now: Timestamp) -> Decision {
     let old = operation.status.clone().unwrap_or_default();
     let mut status = old.clone();
@@ -130,7 +131,13 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
         return Decision { status, next: Next::Rest, notices: Vec::new(), memory: Memory::default() };
     }
     let Some(Poll { result, age }) = poll else {
-        return Decision { status: old, next: Next::Poll(now), notices: Vec::new(), memory };
+        // An account may be paused for longer than the deadline is away.
+        let Some(overdue) = overdue(operation, &status, now) else {
+            let next = Next::Poll(wake(operation, &old, Timestamp::MAX, now));
+            return Decision { status: old, next, notices: Vec::new(), memory };
+        };
+        conditions::write(operation, &mut status, &old, &overdue, now);
+        return conclude(operation, old, status, Memory::default(), Duration::ZERO, now);
     };
     status.tracking_start_time.get_or_insert(stamp(now));
     match result {
@@ -187,12 +194,13 @@ fn suffer(
             memory: Memory { faltered: true, announced: false },
         };
     }
-    let is_over = overdue.is_some();
-    let situation = overdue.unwrap_or_else(|| Situation::Fault(failure.clone()));
-    conditions::write(operation, &mut status, &old, &situation, now);
-    if is_over {
+    conditions::write(operation, &mut status, &old, &Situation::Fault(failure.clone()), now);
+    if let Some(overdue) = overdue {
+        let unseen = status.clone();
+        conditions::write(operation, &mut status, &unseen, &overdue, now);
         return conclude(operation, old, status, Memory::default(), Duration::ZERO, now);
     }
+    facts::fit(&mut status);
     let since = condition(&status, ConditionType::UpstreamReachable).map_or(now, |c| c.last_transition_time.0);
     let lasted = elapsed(since, now);
     let mut at = after(now, fault_delay(lasted, failure.kind.is_configuration()));
@@ -245,7 +253,7 @@ fn keep_frozen(
 }
 
 fn is_another_run(old: &CloudOperationStatus, observation: &Observation) -> bool {
-    matches!((&old.upstream_uid, &observation.uid), (Some(followed), Some(shown)) if followed != shown)
+    matches!((&old.upstream_uid, facts::uid(observation)), (Some(followed), Some(shown)) if *followed != shown)
 }
 
 fn judge(

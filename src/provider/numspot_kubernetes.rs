@@ -92,7 +92,9 @@ fn read_operation(operation: Json<'_>) -> Result<Observation, Misread> {
     let mut observation = Observation::new(state, word);
     observation.operation_type = operation.text_at("operationType").or_else(|| operation.text_at("type"));
     observation.target = read_target(operation);
-    observation.percent = operation.get("progress").and_then(Json::number).map(|percent| percent.clamp(0.0, 100.0));
+    // Below zero it is no percentage but a word for "unknown".
+    let percent = operation.get("progress").and_then(Json::number).filter(|percent| *percent >= 0.0);
+    observation.percent = percent.map(|percent| percent.min(100.0));
     observation.message = operation.text_at("progress");
     observation.start_time = time(["startedAt", "startTime"]);
     // The vendor's own example of a pending operation has an end.
@@ -227,6 +229,7 @@ mod tests {
     #[rstest::rstest]
     #[case("percent-as-text", Some(42.0), Some("42%"))]
     #[case("percent-as-number", Some(100.0), None)]
+    #[case("percent-below-zero", None, None)]
     #[case("done", None, Some("During task"))]
     fn progress_is_words_or_a_percentage(
         #[case] case: &str,

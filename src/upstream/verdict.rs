@@ -186,7 +186,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
         }
-        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        let date = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
         Duration::try_from(date.duration_since(now)).ok()
     };
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| parse(value.to_str().ok()?));
@@ -327,6 +327,8 @@ mod tests {
     #[case::empty(&[""], 5)]
     #[case::past(&["Mon, 23 Nov 2026 11:59:00 GMT"], 5)]
     #[case::future(&["Mon, 23 Nov 2026 12:01:30 GMT"], 90)]
+    #[case::future_as_rfc_850_has_it(&["Monday, 23-Nov-26 12:01:30 GMT"], 90)]
+    #[case::future_as_c_has_it(&["Mon Nov 23 12:01:30 2026"], 90)]
     #[case::wrong_weekday(&["Sun, 23 Nov 2026 12:01:30 GMT"], 5)]
     #[case::twice(&["7", "9"], 9)]
     #[case::one_unusable(&["garbage", "9"], 9)]
