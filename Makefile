@@ -25,6 +25,10 @@ demo: toolchain ## five operations followed to their ends by the real controller
 test: toolchain ## everything there is to test, on a real API server (minutes; 15 at first)
 	@tests/run
 
+.PHONY: test-oldest
+test-oldest: toolchain ## what meets a cluster, on the oldest Kubernetes that is supported (minutes; 15 at first)
+	@tests/run oldest
+
 .PHONY: test-unit
 test-unit: toolchain ## what needs no cluster (seconds)
 	$(CARGO) test --package cloudop --lib --bins --test replies --test architecture

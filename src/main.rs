@@ -2,6 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::expect_used, clippy::panic, clippy::todo, clippy::unwrap_used))]
 
+mod traces;
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,12 +17,18 @@ use cloudop::upstream::{Options, Upstream};
 use k8s_controller::LeaderElection;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, Config};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 /// How long a stop may take: a poll that does not finish by then is abandoned, before it writes anything.
 const STOP: Duration = Duration::from_secs(10);
+/// How long a stop waits for the collector of traces.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// Follows CloudOperations: polls each cloud and writes what it says into .status.
 ///
@@ -81,6 +89,11 @@ struct Flags {
     /// What to log: error, warn, info, debug or trace, also by module (info,cloudop=debug).
     #[arg(long, env = "CLOUDOP_LOG", default_value = "info,kube_client=off,kube_runtime=warn", value_name = "FILTER")]
     log: String,
+
+    /// Send a span for each poll to the OpenTelemetry collector at this address, such as http://collector:4318; none
+    /// are sent without it.
+    #[arg(long, env = "CLOUDOP_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<traces::Endpoint>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -102,7 +115,9 @@ fn positive(text: &str) -> Result<f64, String> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flags = Flags::parse();
-    start_logs(&flags)?;
+    let traces = flags.otlp_endpoint.as_ref().map(traces::provider).transpose();
+    let traces = traces.map_err(|error| format!("--otlp-endpoint: {error}"))?;
+    start_logs(&flags, traces.as_ref())?;
     let metrics = Arc::new(Metrics::default());
     let upstream = Upstream::new(Options {
         allow_hosts: flags.allow_host.clone(),
@@ -147,6 +162,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(election) = &election {
         // So that the next leader need not wait for the lease to run out.
         let _ = tokio::time::timeout(Duration::from_secs(2), election.release()).await;
+    }
+    if let Some(traces) = traces {
+        let last = tokio::task::spawn_blocking(move || traces.shutdown_with_timeout(LAST_SPANS));
+        if !matches!(last.await, Ok(Ok(()))) {
+            tracing::warn!("the last spans could not be sent");
+        }
     }
     tracing::info!("stopped");
     result
@@ -238,13 +259,16 @@ async fn connect() -> Result<(Client, Client), Box<dyn std::error::Error>> {
     Ok((watches, Client::try_from(config)?))
 }
 
-fn start_logs(flags: &Flags) -> Result<(), Box<dyn std::error::Error>> {
+fn start_logs(flags: &Flags, traces: Option<&SdkTracerProvider>) -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_new(&flags.log).map_err(|error| format!("--log {}: {error}", flags.log))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match flags.log_format {
-        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-    }
+    // Spans are for traces.
+    let filter = filter.and(filter_fn(|metadata| metadata.is_event()));
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs: Box<dyn Layer<Registry> + Send + Sync> = match flags.log_format {
+        LogFormat::Text => Box::new(logs.with_ansi(std::io::stderr().is_terminal()).with_filter(filter)),
+        LogFormat::Json => Box::new(logs.json().flatten_event(true).with_filter(filter)),
+    };
+    tracing_subscriber::registry().with(logs).with(traces.map(traces::layer)).try_init()?;
     Ok(())
 }
 

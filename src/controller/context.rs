@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use jiff::Timestamp;
 use kube::runtime::reflector::Store;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 
 use super::Guarded;
 use crate::api::{CloudOperation, CloudOperationStatus};
@@ -150,8 +150,26 @@ impl Context {
         }
     }
 
+    /// Moves the planned poll of `object` to the next try, so that what keeps failing is not taken for a process that is
+    /// stuck: it would be restarted, and all others with it.
+    pub(super) fn postpone(&self, object: &Guarded, wait: Duration) {
+        let meta = object.meta();
+        let key = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        if let Some(due) = self.followed().get_mut(&key).and_then(|followed| followed.due.as_mut()) {
+            *due = Instant::now() + wait;
+        }
+    }
+
     pub(super) fn forget(&self, namespace: Option<String>, name: String) {
         self.followed().remove(&(namespace.unwrap_or_default(), name));
+    }
+
+    /// Makes every planned poll earlier.
+    #[cfg(test)]
+    pub(super) fn antedate(&self, by: Duration) {
+        for due in self.followed().values_mut().filter_map(|followed| followed.due.as_mut()) {
+            *due -= by;
+        }
     }
 
     fn followed(&self) -> MutexGuard<'_, HashMap<(String, String), Followed>> {

@@ -3,6 +3,8 @@
 
 mod context;
 mod listing;
+#[cfg(test)]
+mod tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::{PredicateConfig, WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
+use tracing::Instrument;
 
 use context::Followed;
 pub use context::{Context, Stage};
@@ -30,6 +33,9 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How long the pause after a write that came too late: for the newer object to arrive, and shorter than half of the
 /// shortest interval, so that the answer in hand still counts.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// The target of the spans of polls: where nobody subscribes to it, they cost nothing.
+pub const POLLS: &str = "cloudop::polls";
 
 type Guarded = DeserializeGuard<CloudOperation>;
 
@@ -119,14 +125,25 @@ fn what_users_change(object: &Guarded) -> Option<u64> {
 
 async fn reconcile_safely(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
-    let reconcile = std::panic::AssertUnwindSafe(reconcile(object, Arc::clone(&context)));
-    let result = reconcile.catch_unwind().await.unwrap_or(Err(Error::Panicked));
+    let result = survive(reconcile(Arc::clone(&object), Arc::clone(&context))).await;
+    if let Err(error) = &result {
+        context.postpone(&object, pause_after(error));
+    }
     context.metrics.count_reconcile(started.elapsed());
     result
 }
 
+/// A panic in one reconcile would end the controller of all objects.
+async fn survive(reconcile: impl Future<Output = Result<Action, Error>>) -> Result<Action, Error> {
+    std::panic::AssertUnwindSafe(reconcile).catch_unwind().await.unwrap_or(Err(Error::Panicked))
+}
+
+fn pause_after(error: &Error) -> Duration {
+    if matches!(error, Error::Panicked) { Duration::from_secs(60) } else { RETRY }
+}
+
 fn retry_later(_: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
-    Action::requeue(if matches!(error, Error::Panicked) { Duration::from_secs(60) } else { RETRY })
+    Action::requeue(pause_after(error))
 }
 
 async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
@@ -155,7 +172,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
             context.plan(operation, at, now, memory);
             return Ok(requeue_at(at, now));
         }
-        Step::Poll => match ask(operation, &uid, &context).await? {
+        Step::Poll => match ask_in_span(operation, &uid, &context).await? {
             Ok(poll) => {
                 context.note_poll(operation, &poll, came.saturating_duration_since(wanted_since));
                 Some(poll)
@@ -176,6 +193,24 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         context.note_waiting(operation, wanted_since);
     }
     Ok(action)
+}
+
+/// As [`ask`], in a span that tells how it went in words that are ours.
+async fn ask_in_span(
+    operation: &CloudOperation,
+    uid: &str,
+    context: &Context,
+) -> Result<Result<Poll, Timestamp>, Error> {
+    let provider = operation.spec.provider.name();
+    let span = tracing::info_span!(target: POLLS, "poll", provider, outcome = tracing::field::Empty);
+    let asked = ask(operation, uid, context).instrument(span.clone()).await;
+    let outcome = match &asked {
+        Ok(Ok(poll)) => poll.result.as_ref().map_or_else(|failure| failure.kind.reason(), |_| "PollSucceeded"),
+        Ok(Err(_)) => "Later",
+        Err(_) => "KubernetesFailed",
+    };
+    span.record("outcome", outcome);
+    asked
 }
 
 /// Asks the cloud; `Err` is when a request may be made, where none may be now.

@@ -1,6 +1,7 @@
 //! The Helm chart: what it renders, what the real API server makes of that, and the controller run with its permissions.
 
 mod generated;
+mod lint;
 mod permissions;
 mod refusals;
 mod release;

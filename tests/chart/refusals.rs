@@ -16,6 +16,7 @@ use crate::template;
 #[case::too_concurrent("polling: {concurrency: 65536}", "at '/polling/concurrency'")]
 #[case::text_for_a_switch("crds: {install: 'yes'}", "at '/crds/install': got string, want boolean")]
 #[case::other_format("log: {format: xml}", "at '/log/format'")]
+#[case::no_url_of_a_collector("traces: {endpoint: 'collector:4318'}", "at '/traces/endpoint'")]
 #[case::other_pull_policy("image: {pullPolicy: Sometimes}", "at '/image/pullPolicy'")]
 #[case::url_of_a_registry("image: {registry: 'https://mirror.example.com'}", "at '/image/registry'")]
 #[case::tag_in_the_repository("image: {repository: 'a:v1'}", "at '/image/repository'")]

@@ -13,6 +13,7 @@ imagePullSecrets: [{name: mirror}]
 watch: {labelSelector: "shard notin (a,b),tier"}
 egress: {allowHosts: [api.example.com, "*.example.org"], allowPrivateAddresses: true}
 polling: {requestsPerSecond: 0.5, burst: 1000000, concurrency: 128}
+traces: {endpoint: "http://collector:4318"}
 log: {format: text, filter: "info,cloudop=debug"}
 serviceAccount: {name: follower, annotations: {a: b}}
 podAnnotations: {c: d}
@@ -183,6 +184,7 @@ fn values_become_flags() {
         "--concurrency=128",
         "--log-format=text",
         "--log=info,cloudop=debug",
+        "--otlp-endpoint=http://collector:4318",
     ];
     let expected = [fixed("shard-cloudop", "[::]:9090"), all.map(str::to_owned).to_vec()].concat();
     assert_eq!(arguments(&objects("shard", "n", EVERYTHING)), expected);

@@ -1,0 +1,71 @@
+//! What the process makes of its own failures.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::{Client, Config};
+use serde_json::json;
+
+use super::context::Context;
+use super::{Error, Guarded, pause_after, reconcile_safely, survive};
+use crate::decision::Memory;
+use crate::upstream::{Options, Upstream};
+
+/// A process whose API server is not there.
+fn context() -> Context {
+    let server = "http://127.0.0.1:1".parse().unwrap();
+    let mut config = Config::new(server);
+    config.default_retry = false;
+    let client = Client::try_from(config).unwrap();
+    Context::new(client, Upstream::new(Options::default()).unwrap(), "test".into(), Arc::default())
+}
+
+fn operation() -> Guarded {
+    let operation = json!({
+        "apiVersion": "cloudop.dev/v1alpha1",
+        "kind": "CloudOperation",
+        "metadata": {"name": "job", "namespace": "default", "uid": "1", "generation": 1},
+        "spec": {
+            "provider": {"huaweiUcsFederation": {}},
+            "operationId": "a",
+            "credentialsRef": {"name": "cloud"},
+        },
+    });
+    DeserializeGuard(Ok(serde_json::from_value(operation).unwrap()))
+}
+
+/// Plans the poll of `object` for `ago` seconds ago.
+fn plan(context: &Context, object: &Guarded, ago: u64) {
+    let now = Timestamp::now();
+    context.plan(object.0.as_ref().unwrap(), now, now, Memory::default());
+    context.postpone(object, Duration::ZERO);
+    context.antedate(Duration::from_secs(ago));
+}
+
+#[tokio::test]
+async fn a_poll_that_is_very_late_says_that_the_process_is_stuck() {
+    let (context, object) = (context(), operation());
+    plan(&context, &object, 1790);
+    assert_eq!(context.stuck(), None);
+    plan(&context, &object, 1810);
+    assert!(context.stuck().unwrap().starts_with("a poll is 181"), "{:?}", context.stuck());
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_for_long_does_not() {
+    let (context, object) = (Arc::new(context()), operation());
+    plan(&context, &object, 1810);
+    let began = Instant::now();
+    let result = reconcile_safely(Arc::new(object), Arc::clone(&context)).await;
+    assert!(matches!(result, Err(Error::ReadSecret(_))), "{result:?}");
+    assert_eq!(context.stuck(), None, "after {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_panic_in_one_reconcile_is_an_error_of_that_one_and_tried_again_later() {
+    let result = survive(async { panic!("a defect") }).await;
+    assert!(matches!(result, Err(Error::Panicked)), "{result:?}");
+    assert_eq!(pause_after(&Error::Panicked), Duration::from_secs(60));
+}

@@ -1,0 +1,48 @@
+//! What the programs that read them say of the alerts and the workflows: promtool and actionlint, each pinned in a folder of
+//! its name.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::{MONITORING, cluster, documents, of_kind, read, rendered, repository};
+
+/// Runs one of the programs, which has to find nothing wrong. What it says is returned.
+#[track_caller]
+fn pass(program: &str, arguments: &[&str]) -> String {
+    let mut build = Command::new(repository().join("tests/go-tools"));
+    let build = build.arg(repository().join("tests/chart").join(program)).stderr(Stdio::inherit()).output().unwrap();
+    assert!(build.status.success(), "tests/go-tools failed");
+    let folder = PathBuf::from(String::from_utf8_lossy(&build.stdout).trim());
+    let output = Command::new(folder.join(program)).args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}\n{said}");
+    said
+}
+
+#[test]
+fn prometheus_reads_the_alerts_and_raises_each_when_it_should() {
+    let manifests = rendered("cloudop", "cloudop-system", "", &["--api-versions", MONITORING]);
+    // Rules as Prometheus reads them are what a PrometheusRule has as its spec.
+    let rules = of_kind(&documents(&manifests), "PrometheusRule")["spec"].clone();
+    let alerts = rules["groups"][0]["rules"].as_array().unwrap().len();
+    let folder = cluster().folder().join("alerts");
+    std::fs::create_dir(&folder).unwrap();
+    let [rules_file, tests_file] = ["rules.yaml", "alerts.test.yaml"].map(|name| folder.join(name));
+    std::fs::write(&rules_file, json!({"groups": rules["groups"]}).to_string()).unwrap();
+    std::fs::write(&tests_file, read("tests/chart/alerts.test.yaml")).unwrap();
+    let said = pass("promtool", &["check", "rules", "--lint=all", "--lint-fatal", &rules_file.display().to_string()]);
+    assert!(said.contains(&format!("{alerts} rules found")), "{said}");
+    pass("promtool", &["test", "rules", &tests_file.display().to_string()]);
+}
+
+#[test]
+fn the_workflows_are_sound() {
+    let workflows = std::fs::read_dir(repository().join(".github/workflows")).unwrap();
+    let workflows: Vec<String> = workflows.map(|file| file.unwrap().path().display().to_string()).collect();
+    assert!(!workflows.is_empty());
+    let arguments: Vec<&str> = workflows.iter().map(String::as_str).collect();
+    pass("actionlint", &arguments);
+}
