@@ -29,6 +29,11 @@ test: toolchain ## everything there is to test, on a real API server (minutes; 1
 test-unit: toolchain ## what needs no cluster (seconds)
 	$(CARGO) test --package cloudop --lib --bins --test replies --test architecture
 
+.PHONY: bench
+bench: toolchain ## measures it beside other operators, into docs/benchmarks.md (25 min; BENCH=--help for less)
+	@benches/build
+	@target/release/cloudop-bench $(BENCH)
+
 .PHONY: lint
 lint: toolchain ## formatting, and clippy with warnings denied
 	cargo fmt --all --check
