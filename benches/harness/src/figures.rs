@@ -94,7 +94,7 @@ impl Expected<'_> {
     pub fn restart(&self, seen: &[Request], killed: f64, seconds: f64, usual: f64) -> Restart {
         let seen: Vec<&Request> =
             seen.iter().filter(|request| request.at >= killed && request.at < killed + seconds).collect();
-        let step = self.interval.min(5.0);
+        let step = (self.interval / 2.0).min(5.0);
         let mut rates = Vec::new();
         let mut start = 0.0;
         while start + step <= seconds {
@@ -123,7 +123,7 @@ impl Expected<'_> {
 pub struct Restart {
     /// Seconds to the first request.
     pub first: Option<f64>,
-    /// Seconds after which at least 0.9 of the usual rate was reached for five seconds, or an interval if that is less.
+    /// Seconds after which at least 0.9 of the usual rate was reached for five seconds, or half an interval if that is less.
     pub usual_again: Option<f64>,
     /// The highest rate over such a time, as a share of the usual one.
     pub peak: f64,
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_restart_is_told_by_its_rates() {
         let paths = HashMap::from([("/a", Asked { shows: 1, shared: false }), ("/b", Asked { shows: 1, shared: false })]);
-        let expected = Expected { paths: &paths, operations: 2, interval: 1.0, shares: false };
+        let expected = Expected { paths: &paths, operations: 2, interval: 2.0, shares: false };
         let seen = [request(0.5, 1, "/a"), request(12.0, 2, "/a"), request(12.25, 2, "/b"), request(13.0, 2, "/a")];
         let restart = expected.restart(&seen, 10.0, 4.0, 2.0);
         assert_eq!((restart.first, restart.usual_again, restart.all), (Some(2.0), Some(1.5), Some(2.25)));
