@@ -106,9 +106,8 @@ impl Audit {
 
     /// Seconds from the end of each object's creation to the end of the first write of its status.
     pub fn first_status(&self) -> Vec<f64> {
-        let seconds = |(name, first): (&String, &Timestamp)| {
-            Some(first.duration_since(*self.created.get(name)?).as_secs_f64())
-        };
+        let seconds =
+            |(name, first): (&String, &Timestamp)| Some(first.duration_since(*self.created.get(name)?).as_secs_f64());
         self.first.iter().filter_map(seconds).collect()
     }
 

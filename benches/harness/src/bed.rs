@@ -90,12 +90,7 @@ impl Bed {
         self.create("apis/cloudop.dev/v1alpha1", "cloudoperations", plan.manifests())
     }
 
-    fn create(
-        &self,
-        group: &str,
-        plural: &str,
-        objects: impl Iterator<Item = Value>,
-    ) -> Result<(), Box<dyn Error>> {
+    fn create(&self, group: &str, plural: &str, objects: impl Iterator<Item = Value>) -> Result<(), Box<dyn Error>> {
         let config: Value = serde_json::from_reader(File::open(self.cluster.kubeconfig())?)?;
         let cluster = &config["clusters"][0]["cluster"];
         let user = &config["users"][0]["user"];

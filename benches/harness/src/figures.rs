@@ -52,7 +52,7 @@ impl Expected<'_> {
     /// How many operations a request serves.
     fn served(&self, path: &str) -> usize {
         match self.paths.get(path) {
-            Some(asked) if self.shares => asked.shows,
+            Some(asked) if self.shares => asked.shows.len(),
             Some(_) => 1,
             None => 0,
         }
@@ -60,7 +60,7 @@ impl Expected<'_> {
 
     /// Whether the time between two such requests is that between two polls.
     fn tells_lag(&self, path: &str) -> bool {
-        self.paths.get(path).is_some_and(|asked| self.shares || !asked.shared)
+        self.paths.get(path).is_some_and(|asked| self.shares || asked.alone == 1)
     }
 
     /// `seen` reaches from at least an interval before the window, which begins at `from`, to its end.
@@ -102,17 +102,17 @@ impl Expected<'_> {
             rates.push((start, seen.iter().filter(within).count() as f64 / step / usual.max(f64::MIN_POSITIVE)));
             start += 0.5;
         }
-        let mut first: HashMap<&str, f64> = HashMap::new();
+        let mut first: HashMap<usize, f64> = HashMap::new();
         for request in &seen {
-            first.entry(&request.path).or_insert(request.at - killed);
+            for operation in self.paths.get(&*request.path).into_iter().flat_map(|asked| &asked.shows) {
+                first.entry(*operation).or_insert(request.at - killed);
+            }
         }
-        let asked: usize = first.keys().map(|path| self.served(path)).sum();
         Restart {
             first: seen.first().map(|request| request.at - killed),
             usual_again: rates.iter().find(|(_, share)| *share >= 0.9).map(|(start, _)| *start),
             peak: rates.iter().map(|(_, share)| *share).fold(0.0, f64::max),
-            all: (asked >= self.operations || first.len() >= self.paths.len())
-                .then(|| first.values().copied().fold(0.0, f64::max)),
+            all: (first.len() == self.operations).then(|| first.values().copied().fold(0.0, f64::max)),
             writes: 0,
         }
     }
@@ -135,10 +135,16 @@ pub struct Restart {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     fn request(at: f64, connection: u64, path: &str) -> Request {
         Request { at, connection, status: 200, path: path.to_owned() }
+    }
+
+    fn paths(of: &[(&'static str, Range<usize>, usize)]) -> HashMap<&'static str, Asked> {
+        of.iter().map(|(path, shows, alone)| (*path, Asked { shows: shows.clone().collect(), alone: *alone })).collect()
     }
 
     #[test]
@@ -150,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_list_counts_for_all_that_it_shows_but_only_for_who_shares_it() {
-        let paths = HashMap::from([("/list", Asked { shows: 20, shared: true }), ("/a", Asked { shows: 1, shared: false })]);
+        let paths = paths(&[("/list", 0..20, 20), ("/a", 20..21, 1)]);
         let seen = [
             request(8.0, 1, "/list"),
             request(9.0, 1, "/a"),
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_restart_is_told_by_its_rates() {
-        let paths = HashMap::from([("/a", Asked { shows: 1, shared: false }), ("/b", Asked { shows: 1, shared: false })]);
+        let paths = paths(&[("/a", 0..1, 1), ("/b", 1..2, 1)]);
         let expected = Expected { paths: &paths, operations: 2, interval: 2.0, shares: false };
         let seen = [request(0.5, 1, "/a"), request(12.0, 2, "/a"), request(12.25, 2, "/b"), request(13.0, 2, "/a")];
         let restart = expected.restart(&seen, 10.0, 4.0, 2.0);

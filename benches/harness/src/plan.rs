@@ -59,10 +59,10 @@ pub struct Operation {
 /// What a request path asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {
-    /// How many operations its reply shows.
-    pub shows: usize,
-    /// Whether those who know no lists send it once for each of them.
-    pub shared: bool,
+    /// The numbers of the operations that its reply shows.
+    pub shows: Vec<usize>,
+    /// How many operations are asked for by it where each is asked for alone.
+    pub alone: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -99,17 +99,14 @@ impl Plan {
     /// What each path asks for.
     pub fn paths(&self) -> HashMap<&str, Asked> {
         let mut paths: HashMap<&str, Asked> = HashMap::new();
-        for operation in &self.operations {
+        for (number, operation) in self.operations.iter().enumerate() {
             for list in &operation.lists {
-                paths.entry(list).or_default().shows += 1;
+                paths.entry(list).or_default().shows.push(number);
             }
-        }
-        for operation in &self.operations {
             let asked = paths.entry(&operation.path).or_default();
-            if asked.shows > 0 {
-                asked.shared = true;
-            } else {
-                asked.shows = 1;
+            asked.alone += 1;
+            if asked.shows.last() != Some(&number) {
+                asked.shows.push(number);
             }
         }
         paths
@@ -237,7 +234,7 @@ mod tests {
     fn alone_every_operation_has_a_path_that_shows_nothing_else() {
         let plan = Plan::new(Scenario::Single, 1000);
         let paths = plan.paths();
-        assert!(plan.operations.iter().all(|o| paths[&*o.path] == Asked { shows: 1, shared: false }));
+        assert!(plan.operations.iter().all(|o| paths[&*o.path].shows.len() == 1 && paths[&*o.path].alone == 1));
         let each = |cloud| plan.operations.iter().filter(|o| o.cloud == cloud).count();
         assert_eq!(["huaweiUcsFederation", "otcCceJob"].map(each), [200, 200]);
         let of_one: HashSet<_> = plan.operations.iter().filter(|o| o.account == 7).map(|o| o.cloud).collect();
@@ -248,10 +245,10 @@ mod tests {
     fn listed_twenty_of_one_account_share_a_collection() {
         let plan = Plan::new(Scenario::Listed, 10_000);
         let paths = plan.paths();
-        let lists: Vec<&Asked> = paths.values().filter(|asked| asked.shows > 1).collect();
-        assert_eq!((lists.len(), lists[0].shows, plan.interval), (500, 20, 50));
+        let lists: Vec<&Asked> = paths.values().filter(|asked| asked.shows.len() > 1).collect();
+        assert_eq!((lists.len(), lists[0].shows.len(), plan.interval), (500, 20, 50));
         // NumSpot's operations are all asked for by the list of their cluster.
-        assert_eq!(lists.iter().filter(|asked| asked.shared).count(), 125);
+        assert_eq!(lists.iter().filter(|asked| asked.alone == 20).count(), 125);
         let accounts: HashSet<_> = plan.operations.iter().map(|o| (&o.lists, o.account)).collect();
         assert_eq!(accounts.len(), 500);
     }

@@ -138,9 +138,8 @@ impl Outcome {
 /// What the run says to the targets, at its largest size.
 fn targets(text: &mut String, results: &[Outcome]) {
     let Some(size) = results.iter().map(|outcome| outcome.size).max() else { return };
-    let find = |scenario, subject| {
-        results.iter().find(|o| o.size == size && o.scenario == scenario && o.subject == subject)
-    };
+    let find =
+        |scenario, subject| results.iter().find(|o| o.size == size && o.scenario == scenario && o.subject == subject);
     let _ = write!(text, "\n## Targets, at N = {size}\n\n| target | seen | |\n|---|--:|---|\n");
     let mut row = |target: &str, seen: String, met: bool| {
         let _ = writeln!(text, "| {target} | {seen} | {} |", if met { "met" } else { "**not met**" });
@@ -178,7 +177,7 @@ fn targets(text: &mut String, results: &[Outcome]) {
         }
     }
     if let Some(ours) = find(Scenario::Listed, Subject::Cloudop) {
-        let lists = Plan::new(Scenario::Listed, size).paths().values().filter(|asked| asked.shows > 1).count();
+        let lists = Plan::new(Scenario::Listed, size).paths().values().filter(|asked| asked.shows.len() > 1).count();
         let rounds = ours.window as f64 / ours.interval as f64;
         let requests = ours.traffic.requests as f64 / rounds;
         // One on either edge of the window belongs to another round.
@@ -240,9 +239,8 @@ mod tests {
 
     #[test]
     fn a_target_is_met_by_what_was_seen_alone() {
-        let report = |cpu, writes| {
-            render(&[], &[outcome(Subject::Cloudop, cpu, writes), outcome(Subject::Twin, 2.0, 0)])
-        };
+        let report =
+            |cpu, writes| render(&[], &[outcome(Subject::Cloudop, cpu, writes), outcome(Subject::Twin, 2.0, 0)]);
         let met = report(0.7, 0);
         assert!(met.contains("| CPU per single poll / twin's ≤ 0.35 | 0.35 | met |"), "{met}");
         assert!(met.contains("| API writes per unchanged poll: 0 | 0 | met |"), "{met}");

@@ -85,7 +85,9 @@ mod tests {
         let path = env::temp_dir().join(format!("cloudop-bench-{}", process::id()));
         let mut writer = File::create(&path).unwrap();
         let mut log = Log::open(&path).unwrap();
-        writer.write_all(b"listening on https://localhost:1\n23:59:59.500 #3 200 GET /a?b=c otcCceJob\n00:00:0").unwrap();
+        writer
+            .write_all(b"listening on https://localhost:1\n23:59:59.500 #3 200 GET /a?b=c otcCceJob\n00:00:0")
+            .unwrap();
         let request = |at, connection, path: &str| Request { at, connection, status: 200, path: path.to_owned() };
         assert_eq!(log.read().unwrap(), [request(86_399.5, 3, "/a")]);
         writer.write_all(b"0.250 #4 200 GET /d -\n").unwrap();
