@@ -33,6 +33,11 @@ test-oldest: toolchain ## what meets a cluster, on the oldest Kubernetes that is
 test-unit: toolchain ## what needs no cluster (seconds)
 	$(CARGO) test --package cloudop --lib --bins --test replies --test architecture
 
+.PHONY: bench
+bench: toolchain ## measures it beside other operators, into docs/benchmarks.md (25 min; BENCH=--help for less)
+	@benches/build
+	@target/release/cloudop-bench $(BENCH)
+
 .PHONY: lint
 lint: toolchain ## formatting, and clippy with warnings denied
 	cargo fmt --all --check

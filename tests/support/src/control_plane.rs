@@ -226,6 +226,16 @@ impl ControlPlane {
         self.certify(user, None)
     }
 
+    /// The process ID of etcd.
+    pub fn etcd_pid(&self) -> u32 {
+        self.etcd.pid()
+    }
+
+    /// The process ID of the API server.
+    pub fn api_server_pid(&self) -> u32 {
+        self.api_server().pid()
+    }
+
     /// Kills the API server. Clients see their connections end.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Refusal, Target};
 use crate::{
     http::{Reply, Request},
-    life::{Cloud, Scope},
+    life::{Cloud, Key, Scope},
     play::Moment,
     world::World,
 };
@@ -82,10 +82,13 @@ pub(super) fn reply(world: &mut World, target: &Target, request: &Request, now: 
     let shape = |moment: &Moment| operation(moment, api, &host);
     if let Some(id) = &target.id {
         // The path of one operation does not name its cluster.
+        let first = Key { cloud: target.cloud, scope: target.scope.clone(), id: String::new() };
         let key = world
             .lives
-            .keys()
-            .find(|key| key.cloud == target.cloud && key.scope.owner == target.scope.owner && key.id == *id);
+            .range(first..)
+            .map(|(key, _)| key)
+            .take_while(|key| key.cloud == target.cloud && key.scope.owner == target.scope.owner)
+            .find(|key| key.id == *id);
         let key = key.cloned().ok_or(Refusal::Unknown)?;
         return world.show(&key, now, shape);
     }
