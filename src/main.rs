@@ -4,6 +4,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,8 +100,20 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let flags = Flags::parse();
+async fn main() -> ExitCode {
+    let Err(error) = follow(Flags::parse()).await else { return ExitCode::SUCCESS };
+    // Some errors say their cause, others leave that to the reader of the chain.
+    let mut said = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    eprintln!("error: {said}");
+    ExitCode::FAILURE
+}
+
+async fn follow(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     start_logs(&flags)?;
     let metrics = Arc::new(Metrics::default());
     let upstream = Upstream::new(Options {
