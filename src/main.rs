@@ -6,6 +6,7 @@ mod traces;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,8 +114,20 @@ fn positive(text: &str) -> Result<f64, String> {
 
 // One thread: what the process does is wait, and waking one thread costs less than handing work between several.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let flags = Flags::parse();
+async fn main() -> ExitCode {
+    let Err(error) = follow(Flags::parse()).await else { return ExitCode::SUCCESS };
+    // Some errors say their cause, others leave that to the reader of the chain.
+    let mut said = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    eprintln!("error: {said}");
+    ExitCode::FAILURE
+}
+
+async fn follow(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let traces = flags.otlp_endpoint.as_ref().map(traces::provider).transpose();
     let traces = traces.map_err(|error| format!("--otlp-endpoint: {error}"))?;
     start_logs(&flags, traces.as_ref())?;

@@ -36,26 +36,66 @@ fn read_yaml(path: &Path) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What the readers of tests/gates say of each object, with the rules in examples/gates.
+/// What the readers of tests/gates say of each object, with the rules in examples/gates, whatever the order of its
+/// conditions.
 fn judge(objects: &[Value]) -> Vec<Value> {
     let build = Command::new(Path::new(ROOT).join("tests/gates/build")).stderr(Stdio::inherit()).output();
     let build = build.unwrap_or_else(|error| panic!("tests/gates/build: {error}"));
     assert!(build.status.success(), "tests/gates/build failed");
     let folder = PathBuf::from(String::from_utf8_lossy(&build.stdout).trim());
-    let health = Path::new(ARGO_CD).join("health.lua");
     let rules = [
-        ("-flux", "flux/kustomization.yaml".as_ref()),
-        ("-argo-cd", health.as_path()),
-        ("-argo-workflows", "argo-workflows/workflow.yaml".as_ref()),
+        ("-flux", "flux/kustomization.yaml"),
+        ("-argo-workflows", "argo-workflows/workflow.yaml"),
+        ("-crossplane", "crossplane/composition.yaml"),
+        ("-terraform", "terraform/main.tf"),
     ];
     let rules = rules.into_iter().flat_map(|(flag, rule)| [PathBuf::from(flag), example(rule)]);
-    let verdicts = read_lines(&folder.join("gates"), rules, objects);
-    let kro = read_lines(&folder.join("kro"), [example("kro/resourcegraphdefinition.yaml")], objects);
-    let with_kro = |(mut verdict, ready): (Value, Value)| {
-        verdict["kro"]["status"] = if ready == true { "ready" } else { "waits" }.into();
-        verdict
+    let shown: Vec<Vec<Value>> = objects.iter().map(in_every_order).collect();
+    let all = shown.concat();
+    let argo_cd = read_lines(&folder.join("argo-cd"), [example("argo-cd/argocd-cm.yaml")], &all);
+    let kro = read_lines(&folder.join("kro"), [example("kro/resourcegraphdefinition.yaml")], &all);
+    let others = argo_cd.into_iter().zip(kro);
+    let mut verdicts = read_lines(&folder.join("gates"), rules, &all).into_iter().zip(others).map(
+        |(mut verdict, (mut argo_cd, ready))| {
+            let compared = argo_cd["compared"].take();
+            verdict["compared"] = compared;
+            verdict["argo-cd"] = json!({"status": argo_cd["status"], "message": argo_cd["message"]});
+            verdict["kro"]["status"] = if ready == true { "ready" } else { "waits" }.into();
+            verdict
+        },
+    );
+    let mut judge_one = |shown: &Vec<Value>| {
+        let verdicts: Vec<Value> = verdicts.by_ref().take(shown.len()).collect();
+        for (object, verdict) in shown.iter().zip(&verdicts) {
+            for (reader, said) in verdict.as_object().unwrap().iter().filter(|(reader, _)| *reader != "compared") {
+                assert_eq!(said, &verdicts[0][reader], "{reader} goes by the order of conditions: {object}");
+            }
+        }
+        verdicts[0].clone()
     };
-    verdicts.into_iter().zip(kro).map(with_kro).collect()
+    shown.iter().map(&mut judge_one).collect()
+}
+
+/// `object` with its conditions in each order there is, first as they are.
+fn in_every_order(object: &Value) -> Vec<Value> {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let show = |conditions| {
+        let mut object = object.clone();
+        object["status"]["conditions"] = Value::Array(conditions);
+        object
+    };
+    orders(&conditions).into_iter().map(show).collect()
+}
+
+fn orders(list: &[Value]) -> Vec<Vec<Value>> {
+    if list.is_empty() {
+        return vec![Vec::new()];
+    }
+    let beginning_with = |at: usize| {
+        let others = [&list[..at], &list[at + 1..]].concat();
+        orders(&others).into_iter().map(move |rest| [vec![list[at].clone()], rest].concat())
+    };
+    (0..list.len()).flat_map(beginning_with).collect()
 }
 
 /// What `program` answers to each of `objects`.
@@ -120,11 +160,12 @@ fn every_reader_gets_every_situation_right() {
     let waits = wait_for_each(&bed, &names);
     let mut table = String::from(
         "| situation | phase | `kubectl wait` Finished | then Succeeded | kstatus: Helm 4, Flux `wait: true` \
-         | Flux `healthCheckExprs` | Argo CD | Argo Workflows | kro |\n|---|---|---|---|---|---|---|---|---|\n",
+         | Flux `healthCheckExprs` | Argo CD | Argo Workflows | kro | Crossplane | Terraform |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let mut seen = Vec::new();
     for (((situation, object), (finished, succeeded)), verdicts) in rows.iter().zip(waits).zip(judge(&objects)) {
-        let readers = ["kstatus", "flux", "argo-cd", "argo-workflows", "kro"]
+        let readers = ["kstatus", "flux", "argo-cd", "argo-workflows", "kro", "crossplane", "terraform"]
             .map(|reader| verdicts[reader]["status"].as_str().unwrap_or("?"));
         let cells = [&[finished, succeeded], &readers[..]].concat();
         let phase = object["status"]["phase"].as_str().unwrap_or("?");
@@ -132,9 +173,9 @@ fn every_reader_gets_every_situation_right() {
         let name = object["metadata"]["name"].as_str().unwrap_or("?");
         seen.push(format!("{name}: {}", cells.join(", ")));
     }
-    let waits = "waits, –, InProgress, InProgress, Progressing, Running, waits";
-    let stalled = "waits, –, Failed, Failed, Degraded, Running, waits";
-    let failed = "exit 0, exit 1, Failed, Failed, Degraded, Failed, waits";
+    let waits = "waits, –, InProgress, InProgress, Progressing, Running, waits, waits, waits";
+    let stalled = "waits, –, Failed, Failed, Degraded, Running, waits, waits, waits";
+    let failed = "exit 0, exit 1, Failed, Failed, Degraded, Failed, waits, waits, waits";
     let expected = [
         ("unseen", waits),
         ("running", waits),
@@ -142,19 +183,19 @@ fn every_reader_gets_every_situation_right() {
         ("no-secret-yet", waits),
         // Neither a failure nor a phase: Argo Workflows reads nothing else.
         ("no-secret-for-long", stalled),
-        ("blocked", "waits, –, Failed, Failed, Degraded, Failed, waits"),
+        ("blocked", "waits, –, Failed, Failed, Degraded, Failed, waits, waits, waits"),
         ("stands-still", stalled),
         ("unknown-word", waits),
-        ("suspended", "waits, –, InProgress, InProgress, Suspended, Running, waits"),
-        ("succeeded", "exit 0, exit 0, Current, Current, Healthy, Succeeded, ready"),
+        ("suspended", "waits, –, InProgress, InProgress, Suspended, Running, waits, waits, waits"),
+        ("succeeded", "exit 0, exit 0, Current, Current, Healthy, Succeeded, ready, ready, goes on"),
         ("failed", failed),
         ("cancelled", failed),
         ("deadline", failed),
         ("not-found", failed),
         ("expired", failed),
-        // Argo Workflows knows no generations; its action is `create`, so nobody has edited what it reads.
-        ("succeeded-edited", "waits, –, InProgress, InProgress, Progressing, Succeeded, waits"),
-        ("failed-edited", "waits, –, InProgress, InProgress, Progressing, Failed, waits"),
+        // Argo Workflows, Crossplane and Terraform know no generations: an edit after a success is no news to them.
+        ("succeeded-edited", "waits, –, InProgress, InProgress, Progressing, Succeeded, waits, ready, goes on"),
+        ("failed-edited", "waits, –, InProgress, InProgress, Progressing, Failed, waits, waits, waits"),
     ]
     .map(|(name, verdicts)| format!("{name}: {verdicts}"));
     pretty_equal(&seen, &expected);
@@ -211,6 +252,31 @@ fn the_test_data_for_argo_cd_is_judged_as_its_test_file_says() {
     let script = std::fs::read_to_string(folder.join("health.lua")).unwrap();
     let config = read_yaml(&example("argo-cd/argocd-cm.yaml"));
     assert_eq!(config["data"]["resource.customizations.health.cloudop.dev_CloudOperation"], script);
+}
+
+#[test]
+fn a_step_forward_is_no_update_to_argo_cd_and_an_end_is() {
+    let object = |message: &str, progress: &str, phase: &str| {
+        let condition =
+            |kind: &str| json!({"type": kind, "status": "Unknown", "reason": "Running", "message": message});
+        json!({
+            "apiVersion": "cloudop.dev/v1alpha1", "kind": "CloudOperation", "metadata": {"name": "o", "generation": 1},
+            "status": {
+                "observedGeneration": 1, "phase": phase, "conditions": [condition("Succeeded")],
+                "progress": {"summary": progress}, "lastProgressTime": message, "upstreamState": message,
+                "subJobs": [{"id": "a", "message": message}], "subJobsTotal": message.len(),
+            },
+        })
+    };
+    let [first, next, end] = [
+        object("one of four", "1/4", "Running"),
+        object("three of four", "3/4", "Running"),
+        object("four of four", "4/4", "Succeeded"),
+    ];
+    let compared: Vec<Value> = judge(&[first, next, end]).iter().map(|verdicts| verdicts["compared"].clone()).collect();
+    assert_eq!(compared[0]["status"]["phase"], "Running");
+    assert_eq!(compared[0], compared[1]);
+    assert_ne!(compared[1], compared[2]);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 // Command gates says what other people's tools make of CloudOperations.
 //
 // It reads objects from standard input, one JSON object a line, and prints for each a line with the verdict of each
-// reader. An object is shown to every reader with its conditions in each order there is; a reader that changes its
-// mind with the order is an error, as is one that can't judge.
+// reader.
 package main
 
 import (
@@ -34,8 +33,9 @@ func main() {
 
 func run(in io.Reader, out io.Writer) error {
 	flux := flag.String("flux", "", "a Kustomization of Flux whose healthCheckExprs are used")
-	argoCD := flag.String("argo-cd", "", "a health.lua of Argo CD")
 	argoWorkflows := flag.String("argo-workflows", "", "a Workflow of Argo whose first resource template is used")
+	crossplane := flag.String("crossplane", "", "a Composition of Crossplane whose first resource's readiness is used")
+	terraform := flag.String("terraform", "", "a file of Terraform whose first resource's wait is used")
 	flag.Parse()
 
 	readers := map[string]reader{"kstatus": kstatus}
@@ -44,8 +44,9 @@ func run(in io.Reader, out io.Writer) error {
 		read func([]byte) (reader, error)
 	}{
 		"flux":           {*flux, newFlux},
-		"argo-cd":        {*argoCD, newArgoCD},
 		"argo-workflows": {*argoWorkflows, newArgoWorkflows},
+		"crossplane":     {*crossplane, newCrossplane},
+		"terraform":      {*terraform, newTerraform},
 	} {
 		if choice.file == "" {
 			continue
@@ -78,7 +79,7 @@ func judge(in io.Reader, out io.Writer, readers map[string]reader) error {
 		}
 		verdicts := map[string]verdict{}
 		for name, read := range readers {
-			if verdicts[name], err = inEveryOrder(object, read); err != nil {
+			if verdicts[name], err = read(object); err != nil {
 				return fmt.Errorf("%s of %s: %w", name, object.GetName(), err)
 			}
 		}
@@ -86,44 +87,4 @@ func judge(in io.Reader, out io.Writer, readers map[string]reader) error {
 			return err
 		}
 	}
-}
-
-// inEveryOrder is what read says of object whatever the order of its conditions.
-func inEveryOrder(object *unstructured.Unstructured, read reader) (verdict, error) {
-	first, err := read(object)
-	if err != nil {
-		return first, err
-	}
-	conditions, _, err := unstructured.NestedSlice(object.Object, "status", "conditions")
-	if err != nil {
-		return first, err
-	}
-	return first, permute(conditions, 0, func(ordered []any) error {
-		shown := object.DeepCopy()
-		if len(ordered) > 0 {
-			if err := unstructured.SetNestedSlice(shown.Object, ordered, "status", "conditions"); err != nil {
-				return err
-			}
-		}
-		now, err := read(shown)
-		if err == nil && now != first {
-			err = fmt.Errorf("%v or %v, as the conditions are ordered", first, now)
-		}
-		return err
-	})
-}
-
-// permute calls visit with each order of list[from:].
-func permute(list []any, from int, visit func([]any) error) error {
-	if from == len(list) {
-		return visit(list)
-	}
-	for i := from; i < len(list); i++ {
-		list[from], list[i] = list[i], list[from]
-		if err := permute(list, from+1, visit); err != nil {
-			return err
-		}
-		list[from], list[i] = list[i], list[from]
-	}
-	return nil
 }

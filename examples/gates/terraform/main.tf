@@ -1,6 +1,7 @@
 # apply goes on once the operation has succeeded. The wait knows no failure: a failed operation is waited for until the
 # timeout, so give it a realistic one. The CRD has to be there before `terraform plan`.
-# Not executed: a current version of the provider could not be had.
+# The rule of its wait was executed by tests/gates.rs on objects from a real API server; Terraform and its provider were
+# not run.
 resource "kubernetes_manifest" "upgrade" {
   manifest = {
     apiVersion = "cloudop.dev/v1alpha1"

@@ -2,61 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/tidwall/gjson"
-	lua "github.com/yuin/gopher-lua"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	luajson "layeh.com/gopher-json"
 	"sigs.k8s.io/yaml"
 )
-
-// newArgoCD takes a health.lua. Argo CD's own package for it can't be imported without the whole of Argo CD, so this
-// is its interpreter with the libraries that a script from argocd-cm gets: no string, no math, of os only the clock.
-// https://argo-cd.readthedocs.io/en/stable/operator-manual/health/#custom-health-checks
-func newArgoCD(script []byte) (reader, error) {
-	return func(object *unstructured.Unstructured) (verdict, error) {
-		state := lua.NewState(lua.Options{SkipOpenLibs: true})
-		defer state.Close()
-		for name, open := range map[string]lua.LGFunction{
-			lua.LoadLibName: lua.OpenPackage,
-			lua.BaseLibName: lua.OpenBase,
-			lua.TabLibName:  lua.OpenTable,
-		} {
-			if err := state.CallByParam(lua.P{Fn: state.NewFunction(open), Protect: true}, lua.LString(name)); err != nil {
-				return verdict{}, err
-			}
-		}
-		text, err := object.MarshalJSON()
-		if err != nil {
-			return verdict{}, err
-		}
-		value, err := luajson.Decode(state, text)
-		if err != nil {
-			return verdict{}, err
-		}
-		state.SetGlobal("obj", value)
-		if err := state.DoString(string(script)); err != nil {
-			return verdict{}, err
-		}
-		health, ok := state.Get(-1).(*lua.LTable)
-		if !ok {
-			return verdict{}, errors.New("health.lua returned no table")
-		}
-		status := health.RawGetString("status").String()
-		switch status {
-		case "Healthy", "Progressing", "Degraded", "Suspended":
-		default:
-			return verdict{}, fmt.Errorf("health.lua returned %s", status)
-		}
-		message, ok := health.RawGetString("message").(lua.LString)
-		if !ok || message == "" {
-			return verdict{}, errors.New("health.lua returned no message")
-		}
-		return verdict{Status: status, Message: string(message)}, nil
-	}, nil
-}
 
 // newArgoWorkflows takes the conditions of a Workflow's first resource template. Argo Workflows can't be had as a
 // module, so this is its rule anew: both conditions are label selectors whose keys are gjson paths; any requirement
