@@ -36,7 +36,7 @@ test-unit: toolchain ## what needs no cluster (seconds)
 .PHONY: bench
 bench: toolchain ## measures it beside other operators, into docs/benchmarks.md (25 min; BENCH=--help for less)
 	@benches/build
-	@target/release/cloudop-bench $(BENCH)
+	@$${CARGO_TARGET_DIR:-target}/release/cloudop-bench $(BENCH)
 
 .PHONY: lint
 lint: toolchain ## formatting, and clippy with warnings denied

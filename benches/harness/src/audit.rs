@@ -1,4 +1,5 @@
-//! What the API server was asked, from its audit log (<https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>).
+//! What the API server was asked, from its audit log:
+//! <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -123,7 +123,8 @@ impl Expected<'_> {
 pub struct Restart {
     /// Seconds to the first request.
     pub first: Option<f64>,
-    /// Seconds after which at least 0.9 of the usual rate was reached for five seconds, or half an interval if that is less.
+    /// Seconds after which at least 0.9 of the usual rate was reached for five seconds, or for half an interval if
+    /// that is less.
     pub usual_again: Option<f64>,
     /// The highest rate over such a time, as a share of the usual one.
     pub peak: f64,
