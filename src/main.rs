@@ -2,8 +2,6 @@
 
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::expect_used, clippy::panic, clippy::todo, clippy::unwrap_used))]
 
-mod traces;
-
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +11,7 @@ use clap::{Parser, ValueEnum};
 use cloudop::controller::{self, Context, Stage, Watched};
 use cloudop::metrics::Metrics;
 use cloudop::server;
+use cloudop::traces;
 use cloudop::upstream::{Options, Upstream};
 use k8s_controller::LeaderElection;
 use k8s_openapi::api::coordination::v1::Lease;
