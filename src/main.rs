@@ -4,6 +4,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,7 +112,17 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let flags = Flags::parse();
     let traces = flags.otlp_endpoint.as_ref().map(traces::provider).transpose();
     let traces = traces.map_err(|error| format!("--otlp-endpoint: {error}"))?;
@@ -249,7 +260,7 @@ async fn see_lease(client: &Client, flags: &Flags) {
 /// A client for watches, which may be silent for minutes, and one for calls, which may not. Neither tries again by
 /// itself: the requeue is the one retry loop.
 async fn connect() -> Result<(Client, Client), Box<dyn std::error::Error>> {
-    let mut config = Config::infer().await?;
+    let mut config = Config::infer().await.map_err(|error| format!("no cluster is known: {error}"))?;
     config.default_retry = false;
     let watches = Client::try_from(config.clone())?;
     config.read_timeout = Some(Duration::from_secs(30));
