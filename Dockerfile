@@ -1,4 +1,5 @@
-# The controller as one static program in an image with nothing else but certificate authorities.
+# The controller as one static program in an image with nothing else but certificate authorities. deploy/image/build
+# makes the same without a container engine: change them together.
 #
 # docker buildx build --platform linux/arm64 --tag cloudop-controller .
 #

@@ -22,11 +22,11 @@ demo: toolchain ## five operations followed to their ends by the real controller
 	@$(CARGO) run --quiet --package cloudop-testbed --bin demo
 
 .PHONY: test
-test: toolchain ## everything there is to test, on a real API server (minutes; 15 at first)
+test: toolchain ## everything there is to test, on a real API server (minutes; 20 at first)
 	@tests/run
 
 .PHONY: test-oldest
-test-oldest: toolchain ## what meets a cluster, on the oldest Kubernetes that is supported (minutes; 15 at first)
+test-oldest: toolchain ## what meets a cluster, on the oldest Kubernetes that is supported (minutes; 20 at first)
 	@tests/run oldest
 
 .PHONY: test-unit
@@ -55,6 +55,10 @@ generate: toolchain ## writes what is made from the code: crds/ and docs/metrics
 .PHONY: control-plane
 control-plane: ## builds etcd, kube-apiserver, kubectl and helm once, and prints the folder that holds them
 	@tests/control-plane/build
+
+.PHONY: image
+image: toolchain ## builds the image without a container engine, looks at it, and writes its SBOM: target/image (10 min at first)
+	@deploy/image/build
 
 .PHONY: deny
 deny: toolchain $(CARGO_DENY) ## licences, bans and sources of what we depend on

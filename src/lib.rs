@@ -13,6 +13,7 @@
 //! | [`upstream`] | the one way out to a cloud |
 //! | [`document`], [`time`], [`wording`] | a reply's JSON, times and texts, made safe to use; pure |
 //! | [`metrics`], [`server`] | what is counted, and where it is served |
+//! | [`traces`] | polls as spans, for a collector |
 // Here rather than in Cargo.toml, whose lints would hold for tests too.
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -45,6 +46,7 @@ pub mod provider;
 pub mod schedule;
 pub mod server;
 pub mod time;
+pub mod traces;
 #[expect(clippy::disallowed_methods, reason = "it measures budgets and the age of answers")]
 pub mod upstream;
 pub mod wording;

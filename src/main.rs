@@ -2,8 +2,6 @@
 
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::expect_used, clippy::panic, clippy::todo, clippy::unwrap_used))]
 
-mod traces;
-
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,6 +12,7 @@ use clap::{Parser, ValueEnum};
 use cloudop::controller::{self, Context, Stage, Watched};
 use cloudop::metrics::Metrics;
 use cloudop::server;
+use cloudop::traces;
 use cloudop::upstream::{Options, Upstream};
 use k8s_controller::LeaderElection;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -264,7 +263,7 @@ async fn see_lease(client: &Client, flags: &Flags) {
 /// A client for watches, which may be silent for minutes, and one for calls, which may not. Neither tries again by
 /// itself: the requeue is the one retry loop.
 async fn connect() -> Result<(Client, Client), Box<dyn std::error::Error>> {
-    let mut config = Config::infer().await?;
+    let mut config = Config::infer().await.map_err(|error| format!("no cluster is known: {error}"))?;
     config.default_retry = false;
     let watches = Client::try_from(config.clone())?;
     config.read_timeout = Some(Duration::from_secs(30));

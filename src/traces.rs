@@ -12,7 +12,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
-use cloudop::controller::POLLS;
+use crate::controller::POLLS;
 
 /// Limit for handing over one batch of spans.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schedule", &["api"]),
     ("server", &["controller"]),
     ("time", &[]),
+    ("traces", &["controller"]),
     ("upstream", &["auth", "document", "metrics", "observation", "provider", "wording"]),
     ("wording", &[]),
 ];
