@@ -183,10 +183,15 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// Asks as someone who has had an answer before, for a request that is over at once.
+    fn ask(budget: &mut Budget, account: &str, asker: &str, now: Instant) -> Result<(), Instant> {
+        budget.ask(account, asker, false, now).inspect(|()| budget.land(account))
+    }
+
     /// Comes back exactly when told, until permitted; says how often that was and when.
     fn wait_for_permit(budget: &mut Budget, asker: &str, mut now: Instant) -> (usize, Instant) {
         let mut visits = 1;
-        while let Err(later) = budget.ask("a", asker, false, now) {
+        while let Err(later) = ask(budget, "a", asker, now) {
             assert!(later > now, "a permit is refused only until a later time");
             now = later;
             visits += 1;
@@ -198,13 +203,13 @@ mod tests {
     fn a_burst_passes_and_then_the_rate_holds() {
         let (mut budget, now) = (Budget::new(5.0, 10), Instant::now());
         for n in 0..10 {
-            assert_eq!(budget.ask("a", &n.to_string(), false, now), Ok(()));
+            assert_eq!(ask(&mut budget, "a", &n.to_string(), now), Ok(()));
         }
         for n in 10..20u32 {
             let expected = now + Duration::from_millis(200) * (n - 9);
-            assert_eq!(budget.ask("a", &n.to_string(), false, now), Err(expected));
+            assert_eq!(ask(&mut budget, "a", &n.to_string(), now), Err(expected));
         }
-        assert_eq!(budget.ask("b", "0", false, now), Ok(()), "another account has its own budget");
+        assert_eq!(ask(&mut budget, "b", "0", now), Ok(()), "another account has its own budget");
     }
 
     #[test]
@@ -219,12 +224,12 @@ mod tests {
     #[test]
     fn a_ticket_is_its_owners_until_he_comes() {
         let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
-        assert_eq!(budget.ask("a", "first", false, now), Ok(()));
-        assert_eq!(budget.ask("a", "second", false, now), Err(now + SECOND));
-        assert_eq!(budget.ask("a", "third", false, now), Err(now + 2 * SECOND));
-        assert_eq!(budget.ask("a", "second", false, now), Err(now + SECOND), "asking again changes nothing");
-        assert_eq!(budget.ask("a", "newcomer", false, now + SECOND), Err(now + 3 * SECOND), "nobody overtakes");
-        assert_eq!(budget.ask("a", "second", false, now + 5 * SECOND), Ok(()), "late is not too late");
+        assert_eq!(ask(&mut budget, "a", "first", now), Ok(()));
+        assert_eq!(ask(&mut budget, "a", "second", now), Err(now + SECOND));
+        assert_eq!(ask(&mut budget, "a", "third", now), Err(now + 2 * SECOND));
+        assert_eq!(ask(&mut budget, "a", "second", now), Err(now + SECOND), "asking again changes nothing");
+        assert_eq!(ask(&mut budget, "a", "newcomer", now + SECOND), Err(now + 3 * SECOND), "nobody overtakes");
+        assert_eq!(ask(&mut budget, "a", "second", now + 5 * SECOND), Ok(()), "late is not too late");
     }
 
     #[test]
@@ -239,7 +244,7 @@ mod tests {
             let asker = (state >> 40) % 50;
             match (state >> 33) % 20 {
                 0 => budget.release("a", &asker.to_string()),
-                _ => permits += u32::from(budget.ask("a", &asker.to_string(), false, now).is_ok()),
+                _ => permits += u32::from(ask(&mut budget, "a", &asker.to_string(), now).is_ok()),
             }
             let allowed = 10.0 + 5.0 * (now - start).as_secs_f64();
             assert!(f64::from(permits) <= allowed + 1e-6, "{permits} permits, {allowed} allowed");
@@ -250,17 +255,17 @@ mod tests {
     #[test]
     fn a_pause_stops_all_and_keeps_their_order_without_a_burst_after_it() {
         let (mut budget, now) = (Budget::new(1.0, 10), Instant::now());
-        assert_eq!(budget.ask("a", "served", false, now), Ok(()));
+        assert_eq!(ask(&mut budget, "a", "served", now), Ok(()));
         budget.pause("a", 30 * SECOND, now);
         for n in 0..5u32 {
             let expected = now + (30 + n) * SECOND;
-            assert_eq!(budget.ask("a", &n.to_string(), false, now + SECOND), Err(expected));
+            assert_eq!(ask(&mut budget, "a", &n.to_string(), now + SECOND), Err(expected));
         }
         budget.pause("a", 59 * SECOND, now + SECOND);
-        assert_eq!(budget.ask("a", "1", false, now + 31 * SECOND), Err(now + 61 * SECOND));
-        assert_eq!(budget.ask("a", "0", false, now + 31 * SECOND), Err(now + 60 * SECOND));
-        assert_eq!(budget.ask("a", "0", false, now + 60 * SECOND), Ok(()));
-        assert_eq!(budget.ask("a", "newcomer", false, now + 60 * SECOND), Err(now + 65 * SECOND));
+        assert_eq!(ask(&mut budget, "a", "1", now + 31 * SECOND), Err(now + 61 * SECOND));
+        assert_eq!(ask(&mut budget, "a", "0", now + 31 * SECOND), Err(now + 60 * SECOND));
+        assert_eq!(ask(&mut budget, "a", "0", now + 60 * SECOND), Ok(()));
+        assert_eq!(ask(&mut budget, "a", "newcomer", now + 60 * SECOND), Err(now + 65 * SECOND));
     }
 
     #[test]
@@ -268,15 +273,15 @@ mod tests {
         let (mut budget, now) = (Budget::new(5.0, 10), Instant::now());
         budget.pause("a", Duration::from_secs(1_000_000_000), now);
         budget.pause("a", SECOND, now);
-        assert_eq!(budget.ask("a", "x", false, now), Err(now + LONGEST_PAUSE));
+        assert_eq!(ask(&mut budget, "a", "x", now), Err(now + LONGEST_PAUSE));
     }
 
     #[test]
     fn a_further_page_makes_the_next_asker_wait() {
         let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
-        assert_eq!(budget.ask("a", "x", false, now), Ok(()));
+        assert_eq!(ask(&mut budget, "a", "x", now), Ok(()));
         assert_eq!(budget.charge("a", now), Ok(()));
-        assert_eq!(budget.ask("a", "y", false, now), Err(now + 2 * SECOND));
+        assert_eq!(ask(&mut budget, "a", "y", now), Err(now + 2 * SECOND));
         budget.pause("a", 9 * SECOND, now);
         assert_eq!(budget.charge("a", now), Err(now + 9 * SECOND));
     }
@@ -314,21 +319,21 @@ mod tests {
     #[test]
     fn a_released_ticket_is_anothers() {
         let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
-        assert_eq!(budget.ask("a", "x", false, now), Ok(()));
-        assert_eq!(budget.ask("a", "y", false, now), Err(now + SECOND));
+        assert_eq!(ask(&mut budget, "a", "x", now), Ok(()));
+        assert_eq!(ask(&mut budget, "a", "y", now), Err(now + SECOND));
         budget.release("a", "y");
         budget.release("a", "y");
-        assert_eq!(budget.ask("a", "z", false, now), Err(now + SECOND));
+        assert_eq!(ask(&mut budget, "a", "z", now), Err(now + SECOND));
     }
 
     #[test]
     fn the_forgotten_take_no_memory() {
         let (mut budget, now) = (Budget::new(1.0, 1), Instant::now());
         for n in 0..100 {
-            let _ = budget.ask("a", &n.to_string(), false, now);
-            let _ = budget.ask(&n.to_string(), "x", false, now);
+            let _ = ask(&mut budget, "a", &n.to_string(), now);
+            let _ = ask(&mut budget, &n.to_string(), "x", now);
         }
-        assert_eq!(budget.ask("z", "x", false, now + 1000 * SECOND), Ok(()));
+        assert_eq!(ask(&mut budget, "z", "x", now + 1000 * SECOND), Ok(()));
         assert_eq!(budget.accounts.len(), 1);
     }
 }
