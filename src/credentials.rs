@@ -29,9 +29,21 @@ pub struct Secrets {
     read: Cache<Key, Read>,
 }
 
+/// How new a Secret must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Read within the last minute.
+    Minute,
+    /// Read after a credential from it was refused, which may concern all who use it: once in five seconds.
+    AfterRefusal,
+    /// Read now.
+    Now,
+}
+
 #[derive(Clone)]
 struct Read {
     at: Instant,
+    freshness: Freshness,
     data: Result<Arc<Data>, PollFailure>,
 }
 
@@ -42,8 +54,7 @@ impl Secrets {
         Self { client, read }
     }
 
-    /// The connection that Secret `name` in `namespace` describes for `provider`. A `fresh` one comes from a Secret
-    /// read now.
+    /// The connection that Secret `name` in `namespace` describes for `provider`.
     ///
     /// # Errors
     /// The Kubernetes API did not answer. A Secret that is missing or unusable is an inner [`PollFailure`].
@@ -52,14 +63,22 @@ impl Secrets {
         namespace: &str,
         name: &str,
         provider: &Provider,
-        fresh: bool,
+        freshness: Freshness,
     ) -> Result<Result<Connection, PollFailure>, Arc<kube::Error>> {
         let key = (namespace.to_owned(), name.to_owned());
-        if fresh {
+        let is_fresh = match (freshness, self.read.get(&key).await) {
+            (Freshness::Minute, _) => true,
+            (Freshness::AfterRefusal, Some(read)) => {
+                read.freshness == Freshness::AfterRefusal && read.at.elapsed() < FRESH_FAILURE
+            }
+            (Freshness::AfterRefusal, None) | (Freshness::Now, _) => false,
+        };
+        if !is_fresh {
             self.read.invalidate(&key).await;
         }
         loop {
-            let Read { at, data } = self.read.try_get_with(key.clone(), self.get(namespace, name)).await?;
+            let get = self.get(namespace, name, freshness);
+            let Read { at, data, .. } = self.read.try_get_with(key.clone(), get).await?;
             let connection = data.and_then(|data| connect(name, &data, provider));
             if connection.is_ok() || at.elapsed() < FRESH_FAILURE {
                 return Ok(connection);
@@ -68,7 +87,7 @@ impl Secrets {
         }
     }
 
-    async fn get(&self, namespace: &str, name: &str) -> Result<Read, kube::Error> {
+    async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Result<Read, kube::Error> {
         let missing = |message: String| Err(PollFailure::new(FailureKind::CredentialsNotFound, message));
         let data = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
             Ok(Some(secret)) => Ok(Arc::new(secret.data.unwrap_or_default())),
@@ -80,7 +99,7 @@ impl Secrets {
             )),
             Err(error) => return Err(error),
         };
-        Ok(Read { at: Instant::now(), data })
+        Ok(Read { at: Instant::now(), freshness, data })
     }
 }
 

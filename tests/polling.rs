@@ -296,6 +296,24 @@ fn a_token_that_was_renewed_in_the_secret_is_used_at_once_when_the_old_one_is_re
 }
 
 #[test]
+fn a_credential_that_is_refused_to_many_is_looked_for_in_the_secret_once() {
+    let bed = bed();
+    bed.secret("wrong", &[("token", "wrong-token")]);
+    let names: Vec<String> = (0..30).map(|n| format!("job-{n}")).collect();
+    names.iter().for_each(|name| drop(job(&bed, name)));
+    let manifests: Vec<String> = names.iter().map(|name| by_secret(&following(name, name, HOURLY), "wrong")).collect();
+    bed.apply(&manifests.join("---\n"));
+    let start = Instant::now();
+    let _controller = bed.controller(&["--requests-per-second=100", "--burst=100"]);
+    for name in &names {
+        bed.until_reason(name, "UpstreamReachable", "Unauthorized");
+    }
+    let seconds = usize::try_from(start.elapsed().as_secs()).unwrap();
+    let reads = reads_of_secrets(&bed);
+    assert!(reads <= 2 + seconds / 5, "{reads} reads of the Secret for 30 objects within {seconds} s");
+}
+
+#[test]
 fn a_secret_that_cannot_be_used_is_named_with_its_key_and_heals_when_it_is_mended() {
     let bed = bed();
     let endpoint = bed.simulator.url();

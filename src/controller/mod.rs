@@ -24,6 +24,7 @@ use context::Followed;
 pub use context::{Context, Stage};
 
 use crate::api::{CloudOperation, CloudOperationStatus, REQUESTED_AT};
+use crate::credentials::Freshness;
 use crate::decision::{Decision, Next, Poll, Step, decide, ending, has_request, is_over, next};
 use crate::schedule::{after, elapsed, poll_interval};
 use crate::upstream::{Outcome, Question};
@@ -231,10 +232,10 @@ async fn ask(operation: &CloudOperation, uid: &str, context: &Context) -> Result
     let namespace = operation.namespace().unwrap_or_default();
     let name = &operation.spec.credentials_ref.name;
     let provider = &operation.spec.provider;
-    let mut fresh = is_wanted_now;
+    let mut freshness = if is_wanted_now { Freshness::Now } else { Freshness::Minute };
     let mut refused: Option<(String, Poll)> = None;
     loop {
-        let loaded = context.secrets.load(&namespace, name, provider, fresh).await.map_err(Error::ReadSecret)?;
+        let loaded = context.secrets.load(&namespace, name, provider, freshness).await.map_err(Error::ReadSecret)?;
         let connection = match loaded {
             Ok(connection) => connection,
             Err(failure) => return Ok(Ok(Poll { result: Err(failure), age: Duration::ZERO })),
@@ -253,11 +254,11 @@ async fn ask(operation: &CloudOperation, uid: &str, context: &Context) -> Result
             Outcome::Answered { result, at, .. } => {
                 let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
                 let poll = Poll { result, age: at.elapsed() };
-                if !is_refused || fresh {
+                if !is_refused || freshness != Freshness::Minute {
                     return Ok(Ok(poll));
                 }
                 // The Secret may have been renewed since it was read.
-                fresh = true;
+                freshness = Freshness::AfterRefusal;
                 refused = Some((account, poll));
             }
         }
