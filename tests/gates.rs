@@ -318,7 +318,7 @@ fn the_scripts_for_pipelines_end_with_the_operation_and_tell_its_verdict() {
     let _controller = bed.controller(&[]);
     for (id, word) in [("good", "Success"), ("bad", "Failed"), ("endless", "Running")] {
         bed.simulator.put(job(id).stage(Stage::state(word)));
-        bed.apply(&Bed::operation(id, rows::OTC, id, "pollIntervalSeconds: 1"));
+        bed.apply(&Bed::operation(id, &rows::OTC.replace("ID", id), id, "pollIntervalSeconds: 1"));
     }
     bed.until_reason("endless", "Succeeded", "Running");
     let kubeconfig = bed.cluster.folder().join(format!("kubeconfig-of-{}", bed.namespace));
@@ -376,7 +376,7 @@ fn helm_waits_succeeds_and_fails_early_with_the_operation() {
     let bed = bed();
     let _controller = bed.controller(&[]);
     let operation = |id: &str, provider: Value, secret: &str| json!({"operationId": id, "provider": provider, "credentialsRef": {"name": secret}, "pollIntervalSeconds": 1});
-    let otc = |id| operation(id, json!({"otcCceJob": {"region": "eu-de", "projectId": "p1"}}), SECRET);
+    let otc = |id| operation(id, json!({"otcCceJob": {"region": "eu-de", "projectId": id}}), SECRET);
     let running = |id| job(id).stage(Stage::state("Running"));
     let early = Duration::from_secs(300);
 
@@ -402,7 +402,7 @@ fn helm_waits_succeeds_and_fails_early_with_the_operation() {
     assert!(code == 1 && took < early && said.contains("Failed") && said.contains("no quota"), "{took:?}: {said}");
 
     bed.simulator.put(parked("parked"));
-    let cce = json!({"huaweiCceUpgrade": {"region": "ap-southeast-3", "projectId": "p1", "clusterId": "c1"}});
+    let cce = json!({"huaweiCceUpgrade": {"region": "ap-southeast-3", "projectId": "p1", "clusterId": "parked"}});
     let (code, said, took) = install(&bed, "parked", &operation("parked", cce, SECRET), "10m", || {});
     assert!(code == 1 && took < early && said.contains("Failed"), "{took:?}: {said}");
 

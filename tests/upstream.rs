@@ -451,11 +451,13 @@ async fn a_failure_is_shared_by_those_who_waited_and_by_no_one_later() {
 
 #[tokio::test]
 async fn an_account_over_budget_waits_its_turn() {
+    // Of one project they would share a list.
+    let project = |n: u32| provider(json!({"otcCceJob": {"region": "eu-de", "projectId": format!("p{n}")}}));
     let mut bed = Bed::with(Options { requests_per_second: 2.0, burst: 3, ..options() }).await;
     let (mut answered, mut waiting) = (0, Vec::new());
     for n in 0..8 {
-        bed.operation_id = format!("{n}");
-        match bed.ask(&bed.operation_id, Duration::ZERO).await {
+        bed.provider = project(n);
+        match bed.ask(&n.to_string(), Duration::ZERO).await {
             Outcome::Answered { .. } => answered += 1,
             Outcome::Later(at) => waiting.push((n, at)),
         }
@@ -463,9 +465,9 @@ async fn an_account_over_budget_waits_its_turn() {
     assert_eq!(bed.requests().len(), answered);
     assert!((3..=5).contains(&answered), "{answered} at once");
     for (n, at) in waiting {
-        bed.operation_id = format!("{n}");
+        bed.provider = project(n);
         tokio::time::sleep_until(at).await;
-        let outcome = bed.ask(&bed.operation_id, Duration::ZERO).await;
+        let outcome = bed.ask(&n.to_string(), Duration::ZERO).await;
         assert!(matches!(outcome, Outcome::Answered { .. }), "the ticket holds");
     }
     assert_eq!(bed.requests().len(), 8);

@@ -1,6 +1,8 @@
 //! What the API says of itself.
 
-use cloudop_testbed::Bed;
+use std::time::Duration;
+
+use cloudop_testbed::{Bed, eventually};
 use serde_json::Value;
 
 use crate::bed;
@@ -47,8 +49,11 @@ fn kubectl_explains_every_level() {
     let has_members =
         |property: &Value| property["properties"].is_object() || property["items"]["properties"].is_object();
     for (path, property) in found.into_iter().filter(|(_, property)| has_members(property)) {
-        let output = bed.kubectl(&["explain", &path]);
-        assert!(output.success(), "{}", output.stderr);
+        // The API server publishes the documentation of a new definition a moment after its resources.
+        let output = eventually(Duration::from_secs(30), &path, || {
+            let output = bed.kubectl(&["explain", &path]);
+            if output.success() { Ok(output) } else { Err(output.stderr) }
+        });
         let text = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(!text.contains("<empty>") && !text.contains("See ["), "{path}: {}", output.stdout);
         let description = property["description"].as_str().unwrap_or_default();

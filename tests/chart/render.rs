@@ -171,7 +171,7 @@ fn values_become_flags() {
             format!("--metrics-address={address}"),
         ]
     };
-    let defaults = ["--requests-per-second=5", "--burst=10", "--concurrency=64", "--log-format=json"];
+    let defaults = ["--requests-per-second=5", "--burst=10", "--concurrency=256", "--log-format=json"];
     let expected = [fixed("cloudop", "0.0.0.0:8080"), defaults.map(str::to_owned).to_vec()].concat();
     assert_eq!(arguments(&objects("cloudop", "n", "")), expected);
 

@@ -6,15 +6,16 @@ use serde_json::{Value, json};
 
 use crate::view::{date_back, patch, poll_now, see};
 
-pub const OTC: &str = "otcCceJob: {region: eu-de, projectId: p1}";
-pub const CCE: &str = "huaweiCceUpgrade: {region: ap-southeast-3, projectId: p1, clusterId: c1}";
+/// Each operation has a collection of its own, named ID here, so that no list tells of it.
+pub const OTC: &str = "otcCceJob: {region: eu-de, projectId: ID}";
+pub const CCE: &str = "huaweiCceUpgrade: {region: ap-southeast-3, projectId: p1, clusterId: ID}";
 
 pub fn job(id: &str) -> Operation {
-    Operation::new(Cloud::OtcCceJob, Scope::otc("p1"), id).kind("CreateCluster")
+    Operation::new(Cloud::OtcCceJob, Scope::otc(id), id).kind("CreateCluster")
 }
 
 pub fn upgrade(id: &str) -> Operation {
-    Operation::new(Cloud::HuaweiCceUpgrade, Scope::cce("p1", "c1"), id)
+    Operation::new(Cloud::HuaweiCceUpgrade, Scope::cce("p1", id), id)
 }
 
 /// An upgrade that its cloud parks.
@@ -23,12 +24,13 @@ pub fn parked(id: &str) -> Operation {
 }
 
 fn apply(bed: &Bed, provider: &str, id: &str, more: &str) {
-    bed.apply(&Bed::operation(id, provider, id, &format!("pollIntervalSeconds: 1\n{more}")));
+    let provider = provider.replace("ID", id);
+    bed.apply(&Bed::operation(id, &provider, id, &format!("pollIntervalSeconds: 1\n{more}")));
 }
 
 /// An operation whose Secret is not there.
 fn apply_without_secret(bed: &Bed, id: &str) {
-    let manifest = Bed::operation(id, OTC, id, "pollIntervalSeconds: 1");
+    let manifest = Bed::operation(id, &OTC.replace("ID", id), id, "pollIntervalSeconds: 1");
     bed.apply(&manifest.replace(&format!("{{name: {SECRET}}}"), "{name: nowhere}"));
 }
 
