@@ -14,17 +14,28 @@ use serde::de::DeserializeOwned;
 /// The client for watches has no time limit of its own.
 const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Whether the API server sends a list as a stream (`sendInitialEvents`: Kubernetes 1.34 and later, if not switched
-/// off). It then need not hold the whole list at once, nor do we. Any error counts as no: the watch that follows says
-/// what is wrong.
+/// off). It then need not hold the whole list at once, nor do we. Whoever does not know yet, as after the definition was
+/// installed, is asked again; then any error counts as no, and the watch that follows says what is wrong.
 pub(super) async fn is_streamed<K>(api: &Api<K>) -> bool
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     // Of no object, so that nothing but the answer is sent.
     let question = WatchParams::default().initial_events().fields("metadata.name=.").timeout(1);
-    let answer = tokio::time::timeout(LONGEST_ANSWER, api.watch(&question, "")).await;
-    answer.is_ok_and(|answer| answer.is_ok())
+    for _ in 0..TRIES {
+        match tokio::time::timeout(LONGEST_ANSWER, api.watch(&question, "")).await {
+            Ok(Ok(_)) => return true,
+            Ok(Err(kube::Error::Api(refusal))) if refusal.code == 429 || refusal.code >= 500 => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(Err(_)) | Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// Turns each list after the first into the changes it brings to what is `known`: a store that is filled anew holds

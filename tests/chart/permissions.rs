@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use cloudop_simulator::{Account, Cloud, Operation, Scope, Simulator, Stage};
-use cloudop_testbed::{ControlPlane, Process, eventually};
+use cloudop_testbed::{AuditEvent, ControlPlane, Process, eventually};
 use serde_json::{Value, json};
 
 use crate::{chart, values_file};
@@ -147,7 +147,8 @@ impl Installed {
         granted
     }
 
-    /// What the controller has been answered, in `namespace` or, with `""`, in all.
+    /// What the controller has been answered, in `namespace` or, with `""`, in all; and lists of CloudOperations, which
+    /// it needs only where the API server does not send them as a stream.
     fn used(&self, namespace: &str) -> BTreeSet<Permission> {
         let log = self.cluster.audit().unwrap().by_user(&self.user());
         let denied = log.clone().keep(|event| event.code == 403);
@@ -156,7 +157,13 @@ impl Installed {
             log.keep(|event| !event.resource.is_empty() && (namespace.is_empty() || event.namespace == namespace));
         let resource =
             |resource: &str, sub: &str| if sub.is_empty() { resource.to_owned() } else { format!("{resource}/{sub}") };
-        used.iter().map(|e| format!("{} {}/{}", e.verb, e.api_group, resource(&e.resource, &e.subresource))).collect()
+        let permission =
+            |e: &AuditEvent| format!("{} {}/{}", e.verb, e.api_group, resource(&e.resource, &e.subresource));
+        let mut used: BTreeSet<Permission> = used.iter().map(permission).collect();
+        if used.contains("watch cloudop.dev/cloudoperations") {
+            used.insert("list cloudop.dev/cloudoperations".to_owned());
+        }
+        used
     }
 
     fn check_probes(&self) {
