@@ -1,7 +1,7 @@
 //! From a Secret to a [`Connection`]; the only reader of Secrets.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use moka::future::Cache;
 use secrecy::SecretString;
 
-use crate::auth::{AccessKey, Connection, Credential, SignatureForm};
+use crate::auth::{AccessKey, Account, Connection, Credential, SignatureForm};
 use crate::observation::{FailureKind, PollFailure};
 use crate::provider::{Provider, Scope, SignIn};
 
@@ -44,7 +44,27 @@ pub enum Freshness {
 struct Read {
     at: Instant,
     freshness: Freshness,
-    data: Result<Arc<Data>, PollFailure>,
+    accounts: Result<Arc<Accounts>, PollFailure>,
+}
+
+/// What one reading of a Secret says, worked out once for all who use it.
+struct Accounts {
+    data: Data,
+    /// By the provider's name and its own endpoint, which are all that it depends on.
+    known: Mutex<HashMap<(&'static str, Option<String>), Arc<Account>>>,
+}
+
+impl Accounts {
+    fn get(&self, name: &str, provider: &Provider) -> Result<Arc<Account>, PollFailure> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (provider.name(), provider.endpoint());
+        if let Some(account) = known.get(&key) {
+            return Ok(Arc::clone(account));
+        }
+        let account = Arc::new(Account::from(connect(name, &self.data, provider)?));
+        known.insert(key, Arc::clone(&account));
+        Ok(account)
+    }
 }
 
 impl Secrets {
@@ -54,7 +74,7 @@ impl Secrets {
         Self { client, read }
     }
 
-    /// The connection that Secret `name` in `namespace` describes for `provider`.
+    /// The account that Secret `name` in `namespace` describes for `provider`.
     ///
     /// # Errors
     /// The Kubernetes API did not answer. A Secret that is missing or unusable is an inner [`PollFailure`].
@@ -64,7 +84,7 @@ impl Secrets {
         name: &str,
         provider: &Provider,
         freshness: Freshness,
-    ) -> Result<Result<Connection, PollFailure>, Arc<kube::Error>> {
+    ) -> Result<Result<Arc<Account>, PollFailure>, Arc<kube::Error>> {
         let key = (namespace.to_owned(), name.to_owned());
         let is_fresh = match (freshness, self.read.get(&key).await) {
             (Freshness::Minute, _) => true,
@@ -78,10 +98,10 @@ impl Secrets {
         }
         loop {
             let get = self.get(namespace, name, freshness);
-            let Read { at, data, .. } = self.read.try_get_with(key.clone(), get).await?;
-            let connection = data.and_then(|data| connect(name, &data, provider));
-            if connection.is_ok() || at.elapsed() < FRESH_FAILURE {
-                return Ok(connection);
+            let Read { at, accounts, .. } = self.read.try_get_with(key.clone(), get).await?;
+            let account = accounts.and_then(|accounts| accounts.get(name, provider));
+            if account.is_ok() || at.elapsed() < FRESH_FAILURE {
+                return Ok(account);
             }
             self.read.invalidate(&key).await;
         }
@@ -89,8 +109,10 @@ impl Secrets {
 
     async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Result<Read, kube::Error> {
         let missing = |message: String| Err(PollFailure::new(FailureKind::CredentialsNotFound, message));
-        let data = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
-            Ok(Some(secret)) => Ok(Arc::new(secret.data.unwrap_or_default())),
+        let accounts = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
+            Ok(Some(secret)) => {
+                Ok(Arc::new(Accounts { data: secret.data.unwrap_or_default(), known: Mutex::default() }))
+            }
             Ok(None) => {
                 missing(format!("spec.credentialsRef: there is no Secret {name} in namespace {namespace}; create it"))
             }
@@ -99,7 +121,7 @@ impl Secrets {
             )),
             Err(error) => return Err(error),
         };
-        Ok(Read { at: Instant::now(), freshness, data })
+        Ok(Read { at: Instant::now(), freshness, accounts })
     }
 }
 
@@ -292,7 +314,8 @@ mod tests {
     #[test]
     fn every_part_of_a_secret_makes_another_account() {
         let base: &[(&str, &str)] = &[("accessKey", "a"), ("secretKey", "s")];
-        let mut accounts = vec![connect("cce", base).unwrap().account()];
+        let account = |data: &[_]| Account::from(connect("cce", data).unwrap()).name;
+        let mut accounts = vec![account(base)];
         for (key, value) in [
             ("accessKey", "x"),
             ("secretKey", "x"),
@@ -304,9 +327,9 @@ mod tests {
             ("domainId", "x"),
         ] {
             let other = [base, &[(key, value)]].concat();
-            accounts.push(connect("cce", &other).unwrap().account());
+            accounts.push(account(&other));
         }
-        assert_eq!(accounts[0], connect("cce", base).unwrap().account());
+        assert_eq!(accounts[0], account(base));
         let number = accounts.len();
         accounts.sort();
         accounts.dedup();

@@ -1,10 +1,11 @@
 //! What the process counts. No label holds the name or ID of an object: the number of series is bounded.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -12,18 +13,26 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-/// The labels of one metric, in order.
+type Label = (&'static str, Cow<'static, str>);
+
+/// The labels of one metric, in order. Without a heap: every poll is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Labels(Vec<(&'static str, String)>);
+pub struct Labels(Label, Option<Label>);
 
 impl EncodeLabelSet for Labels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.0.encode(encoder)
+        [Some(&self.0), self.1.as_ref()].into_iter().flatten().try_for_each(|(name, value)| {
+            (*name, value.as_ref()).encode(encoder.encode_label())
+        })
     }
 }
 
-fn labels<const N: usize>(labels: [(&'static str, &str); N]) -> Labels {
-    Labels(labels.map(|(name, value)| (name, value.to_owned())).to_vec())
+fn by(provider: &'static str) -> Labels {
+    Labels(("provider", provider.into()), None)
+}
+
+fn by_both(provider: impl Into<Cow<'static, str>>, name: &'static str, value: impl Into<Cow<'static, str>>) -> Labels {
+    Labels(("provider", provider.into()), Some((name, value.into())))
 }
 
 type Counters<N = u64, A = AtomicU64> = Family<Labels, Counter<N, A>>;
@@ -147,7 +156,7 @@ impl Metrics {
     ) -> Result<String, std::fmt::Error> {
         self.operations.clear();
         for ((provider, phase), number) in operations {
-            self.operations.get_or_create(&labels([("provider", &provider), ("phase", &phase)])).set(number);
+            self.operations.get_or_create(&by_both(provider, "phase", phase)).set(number);
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -155,46 +164,46 @@ impl Metrics {
     }
 
     /// A request to `provider` ended with `code` after `took`.
-    pub fn count_request(&self, provider: &str, code: &str, took: Duration) {
-        self.upstream_requests.get_or_create(&labels([("provider", provider), ("code", code)])).inc();
-        self.upstream_request_duration.get_or_create(&labels([("provider", provider)])).observe(took.as_secs_f64());
+    pub fn count_request(&self, provider: &'static str, code: &str, took: Duration) {
+        self.upstream_requests.get_or_create(&by_both(provider, "code", code.to_owned())).inc();
+        self.upstream_request_duration.get_or_create(&by(provider)).observe(took.as_secs_f64());
     }
 
     /// `provider` asked for a pause.
-    pub fn count_pause(&self, provider: &str, pause: Duration) {
-        self.upstream_throttled.get_or_create(&labels([("provider", provider)])).inc_by(pause.as_secs_f64());
+    pub fn count_pause(&self, provider: &'static str, pause: Duration) {
+        self.upstream_throttled.get_or_create(&by(provider)).inc_by(pause.as_secs_f64());
     }
 
     /// A poll was made `lag` after it was due.
-    pub fn count_poll(&self, provider: &str, lag: Duration) {
-        self.poll_lag.get_or_create(&labels([("provider", provider)])).observe(lag.as_secs_f64());
+    pub fn count_poll(&self, provider: &'static str, lag: Duration) {
+        self.poll_lag.get_or_create(&by(provider)).observe(lag.as_secs_f64());
     }
 
     /// A poll shared the answer to another.
-    pub fn count_coalesced(&self, provider: &str) {
-        self.coalesced_polls.get_or_create(&labels([("provider", provider)])).inc();
+    pub fn count_coalesced(&self, provider: &'static str) {
+        self.coalesced_polls.get_or_create(&by(provider)).inc();
     }
 
     /// A list of `provider` could not be used, for `reason`.
-    pub fn count_list_fallback(&self, provider: &str, reason: &str) {
-        self.list_fallbacks.get_or_create(&labels([("provider", provider), ("reason", reason)])).inc();
+    pub fn count_list_fallback(&self, provider: &'static str, reason: &'static str) {
+        self.list_fallbacks.get_or_create(&by_both(provider, "reason", reason)).inc();
     }
 
     /// An operation ended, `took` after its start.
-    pub fn count_end(&self, provider: &str, result: &str, took: Duration) {
+    pub fn count_end(&self, provider: &'static str, result: &str, took: Duration) {
         self.operation_duration
-            .get_or_create(&labels([("provider", provider), ("result", result)]))
+            .get_or_create(&by_both(provider, "result", result.to_owned()))
             .observe(took.as_secs_f64());
     }
 
     /// A cloud used a word we do not know.
-    pub fn count_unrecognized(&self, provider: &str) {
-        self.unrecognized_states.get_or_create(&labels([("provider", provider)])).inc();
+    pub fn count_unrecognized(&self, provider: &'static str) {
+        self.unrecognized_states.get_or_create(&by(provider)).inc();
     }
 
     /// A status was written, or not.
-    pub fn count_write(&self, result: &str) {
-        self.status_writes.get_or_create(&labels([("result", result)])).inc();
+    pub fn count_write(&self, result: &'static str) {
+        self.status_writes.get_or_create(&Labels(("result", result.into()), None)).inc();
     }
 
     /// A reconcile took this long.

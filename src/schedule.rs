@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 use sha2::{Digest, Sha256};
 
 use crate::api::{CloudOperation, CloudOperationStatus, Phase};
@@ -11,6 +11,8 @@ const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
 const LONGEST_FAULT: Duration = Duration::from_secs(300);
 const SHORTEST_CONFIGURATION_FAULT: Duration = Duration::from_secs(30);
+/// In microseconds. Each divides a second, so that a wait of whole seconds ends where it began.
+const STEPS: [u32; 5] = [500_000, 250_000, 125_000, 62_500, 31_250];
 
 /// How long to wait after an answer.
 ///
@@ -56,6 +58,15 @@ pub fn elapsed(start: Timestamp, now: Timestamp) -> Duration {
 /// `time` plus `delay`; the far future where that cannot be written.
 pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
     SignedDuration::try_from(delay).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// `at`, the time after a wait of `interval`, moved to the nearest of the moments at which polls are made together: parts
+/// of a second of at most a sixteenth of the interval. One wake-up then serves many operations, and their requests can
+/// share what is sent.
+pub fn in_step(at: Timestamp, interval: Duration) -> Timestamp {
+    let is_short = |step: &&u32| Duration::from_micros(u64::from(**step) * 16) <= interval;
+    let Some(step) = STEPS.iter().find(is_short) else { return at };
+    at.round(TimestampRound::new().smallest(Unit::Microsecond).increment((*step).into())).unwrap_or(at)
 }
 
 /// A number in [0, 1) that is the same for the same parts.
@@ -111,7 +122,27 @@ mod tests {
         assert_eq!(interval, Duration::from_secs(7));
     }
 
+    #[rstest::rstest]
+    #[case(50.0, 0.1, 0.0)]
+    #[case(50.0, 0.3, 0.5)]
+    #[case(5.0, 0.1, 0.0)]
+    #[case(5.0, 0.2, 0.25)]
+    #[case(1.0, 0.05, 0.0625)]
+    #[case(0.4, 0.05, 0.05)]
+    fn polls_are_made_together_at_moments_of_the_clock(#[case] interval: f64, #[case] at: f64, #[case] moved: f64) {
+        let time = |seconds| after(Timestamp::from_second(1_700_000_000).unwrap(), Duration::from_secs_f64(seconds));
+        assert_eq!(in_step(time(at), Duration::from_secs_f64(interval)), time(moved));
+    }
+
     proptest! {
+        #[test]
+        fn a_moment_is_moved_by_little_and_meets_those_of_longer_intervals(micros in 0_i64..60_000_000, millis in 1_u64..100_000) {
+            let (at, interval) = (Timestamp::from_microsecond(1_700_000_000_000_000 + micros).unwrap(), Duration::from_millis(millis));
+            let moved = in_step(at, interval);
+            prop_assert!(at.duration_since(moved).abs() <= SignedDuration::try_from(interval / 32).unwrap());
+            prop_assert_eq!(in_step(in_step(at, interval * 2), interval), in_step(at, interval * 2));
+        }
+
         #[test]
         fn a_fault_is_waited_for_within_bounds_and_never_less_for_lasting_longer(a in 0_u64..100_000, b in 0_u64..100_000, c: bool) {
             let delay = |seconds| fault_delay(Duration::from_secs(seconds), c);

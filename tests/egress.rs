@@ -107,7 +107,7 @@ async fn poll(upstream: &Upstream, connection: &Connection) -> PollFailure {
     let provider = provider();
     let question =
         Question { provider: &provider, operation_id: "job", asker: "uid", is_first: true, interval: Duration::ZERO };
-    match upstream.observe(question, connection).await {
+    match upstream.observe(question, &connection.clone().into()).await {
         Outcome::Answered { result, .. } => result.unwrap_err(),
         Outcome::Later(_) => panic!("over budget"),
     }

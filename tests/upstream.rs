@@ -66,7 +66,7 @@ impl Bed {
 
     async fn ask_for(&self, operation_id: &str, asker: &str, interval: Duration) -> Outcome {
         let question = Question { provider: &self.provider, operation_id, asker, is_first: false, interval };
-        self.upstream.observe(question, &self.connection).await
+        self.upstream.observe(question, &self.connection.clone().into()).await
     }
 
     /// Polls the operation `id`, as someone who does so every minute.

@@ -11,6 +11,8 @@ pub mod signature;
 #[expect(clippy::disallowed_methods, reason = "it measures the age of tokens")]
 pub mod tokens;
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -29,10 +31,23 @@ pub struct Connection {
     pub credential: Credential,
 }
 
+/// Who asks whom: all who share it share one budget, one token and each other's answers.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Tells nothing of the credential, and changes with every part of the Secret.
+    pub name: Arc<str>,
+    /// How it is reached.
+    pub connection: Connection,
+}
+
+impl From<Connection> for Account {
+    fn from(connection: Connection) -> Self {
+        Self { name: connection.digest().into(), connection }
+    }
+}
+
 impl Connection {
-    /// A name for the account behind the credential that tells nothing of it: all who share it on one endpoint share
-    /// one budget, one token and each other's answers. It changes with every part of the Secret.
-    pub fn account(&self) -> String {
+    fn digest(&self) -> String {
         let mut digest = Sha256::new();
         let plain = [Some(self.endpoint.as_str()), self.iam_endpoint.as_deref(), self.ca.as_deref()];
         let parts = plain.into_iter().chain(self.credential.parts());

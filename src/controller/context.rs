@@ -1,14 +1,16 @@
 //! What reconciles share, and what the process knows of itself.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::Store;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource};
 
 use super::Guarded;
 use crate::api::{CloudOperation, CloudOperationStatus};
@@ -34,7 +36,7 @@ pub struct Context {
     /// When this process began to follow operations.
     led_since: OnceLock<Timestamp>,
     /// By namespace and name, so that whatever is created anew takes its namesake's place.
-    followed: Mutex<HashMap<(String, String), Followed>>,
+    followed: Mutex<HashMap<Box<str>, Followed>>,
     stores: Mutex<Vec<Store<Guarded>>>,
     stage: AtomicU8,
     /// What is counted.
@@ -53,9 +55,10 @@ pub enum Stage {
 }
 
 /// What is kept of an object between two polls; a restart loses it without harm.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Followed {
-    uid: String,
+    /// A hash of the UID.
+    identity: u64,
     /// On the clock that is never set.
     pub(super) due: Option<Instant>,
     /// Since when a poll has been waiting for its account's budget.
@@ -125,43 +128,33 @@ impl Context {
 
     /// What is kept of `operation`, nothing where that is of a namesake.
     pub(super) fn recall(&self, operation: &CloudOperation) -> Followed {
-        let uid = operation.uid().unwrap_or_default();
-        self.followed().get(&key(operation)).filter(|kept| kept.uid == uid).cloned().unwrap_or_default()
+        let identity = identity(operation);
+        self.followed().get(&key(operation.meta())).filter(|kept| kept.identity == identity).copied().unwrap_or_default()
     }
 
-    pub(super) fn plan(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, memory: Memory) {
-        let uid = operation.uid().unwrap_or_default();
+    /// Plans the next poll for the time `due`, and keeps what else is known of `operation`.
+    pub(super) fn plan(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, followed: Followed) {
         let due = Instant::now().checked_add(elapsed(now, due));
-        let answered = self.recall(operation).answered;
-        self.followed().insert(key(operation), Followed { uid, due, waiting_since: None, answered, memory });
+        let followed = Followed { identity: identity(operation), due, ..followed };
+        self.followed().insert(key(operation.meta()), followed);
     }
 
     /// Plans another look at once, for which the answer that could not be written counts as news again.
     pub(super) fn retry(&self, operation: &CloudOperation, memory: Memory) {
-        let uid = operation.uid().unwrap_or_default();
-        let due = Some(Instant::now());
-        self.followed().insert(key(operation), Followed { uid, due, memory, ..Followed::default() });
-    }
-
-    /// Notes that the planned poll has been waiting for its account's budget `since` then.
-    pub(super) fn note_waiting(&self, operation: &CloudOperation, since: Instant) {
-        if let Some(followed) = self.followed().get_mut(&key(operation)) {
-            followed.waiting_since = Some(since);
-        }
+        let now = Timestamp::now();
+        self.plan(operation, now, now, Followed { memory, ..Followed::default() });
     }
 
     /// Moves the planned poll of `object` to the next try, so that what keeps failing is not taken for a process that is
     /// stuck: it would be restarted, and all others with it.
     pub(super) fn postpone(&self, object: &Guarded, wait: Duration) {
-        let meta = object.meta();
-        let key = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-        if let Some(due) = self.followed().get_mut(&key).and_then(|followed| followed.due.as_mut()) {
+        if let Some(due) = self.followed().get_mut(&key(object.meta())).and_then(|followed| followed.due.as_mut()) {
             *due = Instant::now() + wait;
         }
     }
 
-    pub(super) fn forget(&self, namespace: Option<String>, name: String) {
-        self.followed().remove(&(namespace.unwrap_or_default(), name));
+    pub(super) fn forget(&self, object: &ObjectMeta) {
+        self.followed().remove(&key(object));
     }
 
     /// Makes every planned poll earlier.
@@ -172,16 +165,12 @@ impl Context {
         }
     }
 
-    fn followed(&self) -> MutexGuard<'_, HashMap<(String, String), Followed>> {
+    fn followed(&self) -> MutexGuard<'_, HashMap<Box<str>, Followed>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note_poll(&self, operation: &CloudOperation, poll: &Poll, lag: Duration) {
+    pub(super) fn count_poll(&self, operation: &CloudOperation, poll: &Poll, lag: Duration) {
         let provider = operation.spec.provider.name();
-        let kept = self.recall(operation);
-        let uid = operation.uid().unwrap_or_default();
-        let answered = Instant::now().checked_sub(poll.age);
-        self.followed().insert(key(operation), Followed { uid, answered, ..kept });
         self.metrics.count_poll(provider, lag);
         if poll.result.as_ref().is_ok_and(|observation| observation.state == State::Unrecognized) {
             self.metrics.count_unrecognized(provider);
@@ -204,6 +193,14 @@ impl Context {
     }
 }
 
-fn key(operation: &CloudOperation) -> (String, String) {
-    (operation.namespace().unwrap_or_default(), operation.name_any())
+/// No part of it has a slash.
+fn key(object: &ObjectMeta) -> Box<str> {
+    let [namespace, name] = [&object.namespace, &object.name].map(|part| part.as_deref().unwrap_or_default());
+    [namespace, "/", name].concat().into()
+}
+
+fn identity(operation: &CloudOperation) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    operation.metadata.uid.hash(&mut hasher);
+    hasher.finish()
 }

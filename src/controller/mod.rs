@@ -24,6 +24,7 @@ use context::Followed;
 pub use context::{Context, Stage};
 
 use crate::api::{CloudOperation, CloudOperationStatus, REQUESTED_AT};
+use crate::auth::Account;
 use crate::credentials::Freshness;
 use crate::decision::{Decision, Next, Poll, Step, decide, ending, has_request, is_over, next};
 use crate::schedule::{after, elapsed, poll_interval};
@@ -95,12 +96,17 @@ pub async fn run(
     Controller::for_stream(changes, reader)
         .with_config(controller::Config::default().concurrency(concurrency))
         .graceful_shutdown_on(stop)
-        .run(reconcile_safely, retry_later, Arc::clone(&context))
+        // Boxed, as they are moved from hand to hand.
+        .run(|object, context| Box::pin(reconcile_safely(object, context)), retry_later, Arc::clone(&context))
         .for_each(|result| {
             match result {
                 Ok(_) => {}
                 // Deleted: there is no poll left that could be late.
-                Err(controller::Error::ObjectNotFound(object)) => context.forget(object.namespace, object.name),
+                Err(controller::Error::ObjectNotFound(object)) => context.forget(&ObjectMeta {
+                    namespace: object.namespace,
+                    name: Some(object.name),
+                    ..ObjectMeta::default()
+                }),
                 Err(controller::Error::ReconcilerFailed(error, object)) => {
                     tracing::warn!(namespace = object.namespace, name = object.name, %error, "to be tried again");
                 }
@@ -153,58 +159,56 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         Err(invalid) => {
             tracing::warn!(namespace = invalid.metadata.namespace, name = invalid.metadata.name, error = %invalid.error,
                 "this CloudOperation cannot be read; was it written for a newer version?");
-            context.forget(invalid.metadata.namespace.clone(), invalid.metadata.name.clone().unwrap_or_default());
+            context.forget(&invalid.metadata);
             return Ok(Action::await_change());
         }
     };
-    let uid = operation.uid().unwrap_or_default();
     if operation.metadata.deletion_timestamp.is_some() {
-        context.forget(operation.namespace(), operation.name_any());
+        context.forget(&operation.metadata);
         return Ok(Action::await_change());
     }
-    let Followed { due, waiting_since, memory, .. } = context.recall(operation);
+    let mut followed = context.recall(operation);
     let (now, came) = (Timestamp::now(), Instant::now());
-    let wanted_since = waiting_since.or(due).unwrap_or(came);
-    let due = due.map(|due| after(now, due.saturating_duration_since(came)));
+    let wanted_since = followed.waiting_since.or(followed.due).unwrap_or(came);
+    let due = followed.due.map(|due| after(now, due.saturating_duration_since(came)));
     let mut later = None;
     let poll = match next(operation, due, now) {
         Step::Settle => None,
         Step::Wait(at) => {
-            context.plan(operation, at, now, memory);
+            context.plan(operation, at, now, followed);
             return Ok(requeue_at(at, now));
         }
-        Step::Poll => match ask_in_span(operation, &uid, &context).await? {
+        Step::Poll => match ask_in_span(operation, &followed, &context).await? {
             Ok(poll) => {
-                context.note_poll(operation, &poll, came.saturating_duration_since(wanted_since));
+                context.count_poll(operation, &poll, came.saturating_duration_since(wanted_since));
+                followed.answered = Instant::now().checked_sub(poll.age);
+                followed.waiting_since = None;
                 Some(poll)
             }
             Err(at) => {
                 later = Some(at);
+                followed.waiting_since = Some(wanted_since);
                 None
             }
         },
     };
     let now = Timestamp::now();
-    let mut decision = decide(operation, poll, memory, now);
+    let mut decision = decide(operation, poll, followed.memory, now);
     if let (Some(later), Next::Poll(at)) = (later, &mut decision.next) {
         *at = later.min(*at);
     }
-    let action = apply(operation, decision, &context, now).await?;
-    if later.is_some() {
-        context.note_waiting(operation, wanted_since);
-    }
-    Ok(action)
+    apply(operation, decision, followed, &context, now).await
 }
 
 /// As [`ask`], in a span that tells how it went in words that are ours.
 async fn ask_in_span(
     operation: &CloudOperation,
-    uid: &str,
+    followed: &Followed,
     context: &Context,
 ) -> Result<Result<Poll, Timestamp>, Error> {
     let provider = operation.spec.provider.name();
     let span = tracing::info_span!(target: POLLS, "poll", provider, outcome = tracing::field::Empty);
-    let asked = ask(operation, uid, context).instrument(span.clone()).await;
+    let asked = ask(operation, followed, context).instrument(span.clone()).await;
     let outcome = match &asked {
         Ok(Ok(poll)) => poll.result.as_ref().map_or_else(|failure| failure.kind.reason(), |_| "PollSucceeded"),
         Ok(Err(_)) => "Later",
@@ -215,38 +219,43 @@ async fn ask_in_span(
 }
 
 /// Asks the cloud; `Err` is when a request may be made, where none may be now.
-async fn ask(operation: &CloudOperation, uid: &str, context: &Context) -> Result<Result<Poll, Timestamp>, Error> {
+async fn ask(
+    operation: &CloudOperation,
+    followed: &Followed,
+    context: &Context,
+) -> Result<Result<Poll, Timestamp>, Error> {
     let now = Timestamp::now();
-    let status = operation.status.clone().unwrap_or_default();
+    let unwritten = CloudOperationStatus::default();
+    let status = operation.status.as_ref().unwrap_or(&unwritten);
+    let uid = operation.metadata.uid.as_deref().unwrap_or_default();
     let is_edited = status.tracking_start_time.is_some() && status.observed_generation != operation.metadata.generation;
     let is_wanted_now = is_edited || has_request(operation);
     let interval = match is_wanted_now {
         true => Duration::ZERO,
         // Never the answer this object had last: an interval may have grown meanwhile.
         false => {
-            let since = context.recall(operation).answered.map(|answered| answered.elapsed());
-            poll_interval(operation, &status, uid, now).min(since.unwrap_or(Duration::MAX))
+            let since = followed.answered.map(|answered| answered.elapsed());
+            poll_interval(operation, status, uid, now).min(since.unwrap_or(Duration::MAX))
         }
     };
     let is_first = status.tracking_start_time.is_none();
-    let namespace = operation.namespace().unwrap_or_default();
+    let namespace = operation.metadata.namespace.as_deref().unwrap_or_default();
     let name = &operation.spec.credentials_ref.name;
     let provider = &operation.spec.provider;
     let mut freshness = if is_wanted_now { Freshness::Now } else { Freshness::Minute };
-    let mut refused: Option<(String, Poll)> = None;
+    let mut refused: Option<(Arc<Account>, Poll)> = None;
     loop {
-        let loaded = context.secrets.load(&namespace, name, provider, freshness).await.map_err(Error::ReadSecret)?;
-        let connection = match loaded {
-            Ok(connection) => connection,
+        let loaded = context.secrets.load(namespace, name, provider, freshness).await.map_err(Error::ReadSecret)?;
+        let account = match loaded {
+            Ok(account) => account,
             Err(failure) => return Ok(Ok(Poll { result: Err(failure), age: Duration::ZERO })),
         };
-        let account = connection.account();
-        if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account) {
+        if let Some((_, poll)) = refused.take_if(|(refused, _)| refused.name == account.name) {
             return Ok(Ok(poll));
         }
         let operation_id = &operation.spec.operation_id;
         let question = Question { provider, operation_id, asker: uid, is_first, interval };
-        match context.upstream.observe(question, &connection).await {
+        match context.upstream.observe(question, &account).await {
             Outcome::Later(at) => {
                 let wait = at.saturating_duration_since(tokio::time::Instant::now());
                 return Ok(Err(after(Timestamp::now(), wait)));
@@ -269,6 +278,7 @@ async fn ask(operation: &CloudOperation, uid: &str, context: &Context) -> Result
 async fn apply(
     operation: &CloudOperation,
     decision: Decision,
+    mut followed: Followed,
     context: &Context,
     now: Timestamp,
 ) -> Result<Action, Error> {
@@ -283,7 +293,7 @@ async fn apply(
                 }
             }
             Err(kube::Error::Api(refusal)) if refusal.code == 404 => {
-                context.forget(operation.namespace(), operation.name_any());
+                context.forget(&operation.metadata);
                 return Ok(Action::await_change());
             }
             // Someone else wrote first, or this is an older object of the same name: look again.
@@ -308,15 +318,16 @@ async fn apply(
     }
     match next {
         Next::Poll(at) => {
-            context.plan(operation, at, now, memory);
+            followed.memory = memory;
+            context.plan(operation, at, now, followed);
             Ok(requeue_at(at, now))
         }
         Next::Rest => {
-            context.forget(operation.namespace(), operation.name_any());
+            context.forget(&operation.metadata);
             Ok(Action::await_change())
         }
         Next::Delete(at) if at > now => {
-            context.forget(operation.namespace(), operation.name_any());
+            context.forget(&operation.metadata);
             Ok(requeue_at(at, now))
         }
         Next::Delete(_) => delete(operation, context).await,

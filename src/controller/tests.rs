@@ -8,9 +8,8 @@ use kube::core::DeserializeGuard;
 use kube::{Client, Config};
 use serde_json::json;
 
-use super::context::Context;
+use super::context::{Context, Followed};
 use super::{Error, Guarded, pause_after, reconcile_safely, survive};
-use crate::decision::Memory;
 use crate::upstream::{Options, Upstream};
 
 /// A process whose API server is not there.
@@ -39,7 +38,7 @@ fn operation() -> Guarded {
 /// Plans the poll of `object` for `ago` seconds ago.
 fn plan(context: &Context, object: &Guarded, ago: u64) {
     let now = Timestamp::now();
-    context.plan(object.0.as_ref().unwrap(), now, now, Memory::default());
+    context.plan(object.0.as_ref().unwrap(), now, now, Followed::default());
     context.postpone(object, Duration::ZERO);
     context.antedate(Duration::from_secs(ago));
 }

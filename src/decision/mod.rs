@@ -15,7 +15,7 @@ use kube::ResourceExt;
 
 use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Phase, REQUESTED_AT};
 use crate::observation::{FailureKind, Observation, PollFailure, State};
-use crate::schedule::{after, elapsed, fault_delay, poll_interval, spread};
+use crate::schedule::{after, elapsed, fault_delay, in_step, poll_interval, spread};
 
 pub use conditions::CONFIGURATION_GRACE;
 use conditions::{Situation, condition, is_true};
@@ -92,18 +92,21 @@ pub fn is_over(status: &CloudOperationStatus) -> bool {
 /// An object that is new, was edited or carries a new request is polled at once; one followed before a restart waits
 /// for its share of an interval.
 pub fn next(operation: &CloudOperation, due: Option<Timestamp>, now: Timestamp) -> Step {
-    let status = operation.status.clone().unwrap_or_default();
-    if is_over(&status) || operation.spec.suspend {
+    let Some(status) = &operation.status else {
+        return if operation.spec.suspend { Step::Settle } else { Step::Poll };
+    };
+    if is_over(status) || operation.spec.suspend {
         return Step::Settle;
     }
     let is_current = status.observed_generation == operation.metadata.generation && !has_request(operation);
     if status.tracking_start_time.is_none() || !is_current {
         return Step::Poll;
     }
-    let uid = operation.uid().unwrap_or_default();
+    let uid = operation.metadata.uid.as_deref().unwrap_or_default();
     let due = due.unwrap_or_else(|| {
-        let interval = poll_interval(operation, &status, &uid, now);
-        after(now, spread(interval, &uid)).min(deadlines(operation, &status).min().unwrap_or(Timestamp::MAX)).max(now)
+        let interval = poll_interval(operation, status, uid, now);
+        let at = in_step(after(now, spread(interval, uid)), interval);
+        at.min(deadlines(operation, status).min().unwrap_or(Timestamp::MAX)).max(now)
     });
     if due <= now && due != Timestamp::MAX { Step::Poll } else { Step::Wait(due) }
 }
@@ -117,26 +120,27 @@ pub fn has_request(operation: &CloudOperation) -> bool {
 /// What follows for `operation` from `poll`; without one, where the cloud is not or may not be asked, from the spec and
 /// the time alone.
 pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, now: Timestamp) -> Decision {
-    let old = operation.status.clone().unwrap_or_default();
+    let unwritten = CloudOperationStatus::default();
+    let old = operation.status.as_ref().unwrap_or(&unwritten);
     let mut status = old.clone();
     status.observed_generation = operation.metadata.generation;
     status.provider = Some(operation.spec.provider.name().to_owned());
     status.last_handled_request = operation.annotations().get(REQUESTED_AT).cloned();
-    if is_over(&old) {
+    if is_over(old) {
         return keep_frozen(operation, old, status, poll, memory);
     }
     status.completion_time = None;
     if operation.spec.suspend {
-        conditions::write(operation, &mut status, &old, &Situation::Suspended, now);
+        conditions::write(operation, &mut status, old, &Situation::Suspended, now);
         return Decision { status, next: Next::Rest, notices: Vec::new(), memory: Memory::default() };
     }
     let Some(Poll { result, age }) = poll else {
         // An account may be paused for longer than the deadline is away.
         let Some(overdue) = overdue(operation, &status, now) else {
-            let next = Next::Poll(wake(operation, &old, Timestamp::MAX, now));
-            return Decision { status: old, next, notices: Vec::new(), memory };
+            let next = Next::Poll(wake(operation, old, Timestamp::MAX, now));
+            return Decision { status: old.clone(), next, notices: Vec::new(), memory };
         };
-        conditions::write(operation, &mut status, &old, &overdue, now);
+        conditions::write(operation, &mut status, old, &overdue, now);
         return conclude(operation, old, status, Memory::default(), Duration::ZERO, now);
     };
     status.tracking_start_time.get_or_insert(stamp(now));
@@ -144,11 +148,11 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
         Err(failure) if failure.kind != FailureKind::NotFound => {
             return suffer(operation, old, status, &failure, memory, now);
         }
-        Ok(observation) if !is_another_run(&old, &observation) => {
+        Ok(observation) if !is_another_run(old, &observation) => {
             status.not_found_since = None;
-            facts::write(&mut status, &old, &observation, now);
+            facts::write(&mut status, old, &observation, now);
             let situation = judge(operation, &status, &observation, now);
-            conditions::write(operation, &mut status, &old, &situation, now);
+            conditions::write(operation, &mut status, old, &situation, now);
         }
         absent => {
             let why = match absent {
@@ -166,7 +170,7 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
             } else {
                 overdue(operation, &status, now).unwrap_or(Situation::Absent { why })
             };
-            conditions::write(operation, &mut status, &old, &situation, now);
+            conditions::write(operation, &mut status, old, &situation, now);
         }
     }
     conclude(operation, old, status, Memory::default(), age, now)
@@ -175,26 +179,26 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
 /// A poll that learnt nothing.
 fn suffer(
     operation: &CloudOperation,
-    old: CloudOperationStatus,
+    old: &CloudOperationStatus,
     mut status: CloudOperationStatus,
     failure: &PollFailure,
     memory: Memory,
     now: Timestamp,
 ) -> Decision {
-    let was_reachable = is_true(&old, ConditionType::UpstreamReachable);
+    let was_reachable = is_true(old, ConditionType::UpstreamReachable);
     let is_first = was_reachable && !memory.faltered && !failure.kind.is_configuration();
     let overdue = overdue(operation, &status, now);
     if is_first && overdue.is_none() && old.observed_generation == status.observed_generation && !has_request(operation)
     {
-        let next = Next::Poll(wake(operation, &old, after(now, fault_delay(Duration::ZERO, false)), now));
+        let next = Next::Poll(wake(operation, old, after(now, fault_delay(Duration::ZERO, false)), now));
         return Decision {
-            status: old,
+            status: old.clone(),
             next,
             notices: Vec::new(),
             memory: Memory { faltered: true, announced: false },
         };
     }
-    conditions::write(operation, &mut status, &old, &Situation::Fault(failure.clone()), now);
+    conditions::write(operation, &mut status, old, &Situation::Fault(failure.clone()), now);
     if let Some(overdue) = overdue {
         let unseen = status.clone();
         conditions::write(operation, &mut status, &unseen, &overdue, now);
@@ -207,7 +211,7 @@ fn suffer(
     if failure.kind.is_configuration() && lasted < CONFIGURATION_GRACE {
         at = at.min(after(since, CONFIGURATION_GRACE));
     }
-    let mut notices = notices::between(operation, &old, &status, now);
+    let mut notices = notices::between(operation, old, &status, now);
     let announce = !memory.announced && !failure.kind.is_configuration() && lasted >= notices::FAULT_WORTH_TELLING;
     if announce {
         notices.push(notices::poll_failing(&failure.message));
@@ -219,19 +223,24 @@ fn suffer(
 /// The end of every decision that learnt something: announcements, and when to look again.
 fn conclude(
     operation: &CloudOperation,
-    old: CloudOperationStatus,
+    old: &CloudOperationStatus,
     mut status: CloudOperationStatus,
     memory: Memory,
     age: Duration,
     now: Timestamp,
 ) -> Decision {
-    facts::fit(&mut status);
-    let notices = notices::between(operation, &old, &status, now);
+    // What was written fitted.
+    if status != *old {
+        facts::fit(&mut status);
+    }
+    let notices = notices::between(operation, old, &status, now);
     let next = if is_over(&status) {
         expiry(operation, &status)
     } else {
-        let interval = poll_interval(operation, &status, &operation.uid().unwrap_or_default(), now);
-        Next::Poll(wake(operation, &status, after(now, interval.saturating_sub(age)), now))
+        let uid = operation.metadata.uid.as_deref().unwrap_or_default();
+        let interval = poll_interval(operation, &status, uid, now);
+        let at = in_step(after(now, interval.saturating_sub(age)), interval);
+        Next::Poll(wake(operation, &status, at, now))
     };
     Decision { status, next, notices, memory }
 }
@@ -239,12 +248,12 @@ fn conclude(
 /// A terminal result stands, whatever comes after it; only what the object itself says of its own spec is renewed.
 fn keep_frozen(
     operation: &CloudOperation,
-    old: CloudOperationStatus,
+    old: &CloudOperationStatus,
     mut status: CloudOperationStatus,
     poll: Option<Poll>,
     memory: Memory,
 ) -> Decision {
-    status.provider = old.provider;
+    status.provider.clone_from(&old.provider);
     for condition in &mut status.conditions {
         condition.observed_generation = status.observed_generation;
     }

@@ -16,7 +16,7 @@ use super::verdict::{Body, DEFAULT_PAUSE, Reply, describe, redirect_target, retr
 use crate::auth::sign_in::{Exchange, Minted, exchange};
 use crate::auth::signature::{AccessKey, Signable, sdk_date};
 use crate::auth::tokens::Tokens;
-use crate::auth::{Connection, Credential};
+use crate::auth::{Account, Credential};
 use crate::observation::{FailureKind, PollFailure, Request};
 use crate::provider::{Provider, Scope, SignIn, TokenHeader};
 
@@ -46,11 +46,11 @@ impl Authority<'_> {
     pub async fn sign(
         &self,
         provider: &Provider,
-        connection: &Connection,
+        account: &Account,
         url: &Url,
         request: &Request,
     ) -> Result<Signed, PollFailure> {
-        match &connection.credential {
+        match &account.connection.credential {
             Credential::Token(token) => {
                 Ok(Signed { headers: token_headers(token, provider.token_header())?, minted: None })
             }
@@ -66,29 +66,29 @@ impl Authority<'_> {
                 Ok(Signed { headers, minted: None })
             }
             Credential::Client { .. } | Credential::Password { .. } | Credential::ServiceKey { .. } => {
-                let token = self.tokens.get(&name(provider, connection), self.mint(provider, connection)).await?;
+                let token = self.tokens.get(&name(provider, account), self.mint(provider, account)).await?;
                 Ok(Signed { headers: token_headers(&token, provider.token_header())?, minted: Some(token) })
             }
         }
     }
 
     /// Drops the minted token that was `refused`; whether another may be asked for.
-    pub async fn renew(&self, provider: &Provider, connection: &Connection, refused: &SecretString) -> bool {
-        self.tokens.renew(&name(provider, connection), refused).await
+    pub async fn renew(&self, provider: &Provider, account: &Account, refused: &SecretString) -> bool {
+        self.tokens.renew(&name(provider, account), refused).await
     }
 
     async fn mint(
         &self,
         provider: &Provider,
-        connection: &Connection,
+        account: &Account,
     ) -> Result<Minted, (PollFailure, Option<Duration>)> {
         let without_pause = |failure| (failure, None);
-        let exchange = exchange(connection, &provider.sign_in()).map_err(|why| {
+        let exchange = exchange(&account.connection, &provider.sign_in()).map_err(|why| {
             let message = format!("the Secret's key iamEndpoint cannot be used: {why}");
             without_pause(PollFailure::new(FailureKind::CredentialsIncomplete, message))
         })?;
         let Some(exchange) = exchange else {
-            let keys = connection.credential.keys();
+            let keys = account.connection.credential.keys();
             let message = format!("{} does not take the Secret's keys {keys}", provider.cloud());
             return Err(without_pause(PollFailure::new(FailureKind::CredentialsIncomplete, message)));
         };
@@ -100,14 +100,14 @@ impl Authority<'_> {
             headers: exchange_headers(&exchange).map_err(without_pause)?,
             body: Some(exchange.body.clone()),
         };
-        let reply = self.client.send(call, provider, connection.ca.as_deref()).await.map_err(without_pause)?;
-        read_token(reply, &exchange, provider, &connection.credential, endpoint.host())
+        let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await.map_err(without_pause)?;
+        read_token(reply, &exchange, provider, &account.connection.credential, endpoint.host())
     }
 }
 
 /// A Keystone token is good for its scope only.
-fn name(provider: &Provider, connection: &Connection) -> String {
-    format!("{} {:?}", connection.account(), provider.sign_in())
+fn name(provider: &Provider, account: &Account) -> String {
+    format!("{} {:?}", account.name, provider.sign_in())
 }
 
 fn token_headers(token: &SecretString, header: TokenHeader) -> Result<HeaderMap, PollFailure> {

@@ -69,24 +69,26 @@ impl Budget {
         self.sweep(now);
         let (interval, most_under_way) = (self.interval, self.most_under_way);
         let account = self.account(account, now);
-        let moment = match account.tickets.get(asker) {
-            Some(ticket) => ticket.moment,
-            None => {
-                let moment = account.give_moment(is_first, interval, now);
-                account.tickets.insert(asker.to_owned(), Ticket { moment, is_first });
-                moment
-            }
+        let kept = account.tickets.get(asker).map(|ticket| ticket.moment);
+        let moment = kept.unwrap_or_else(|| account.give_moment(is_first, interval, now));
+        let allowed = match moment.max(account.paused_until) {
+            later if later > now => Err(later),
+            _ if account.under_way >= most_under_way => Err(now + LOOK_AGAIN),
+            _ => Ok(()),
         };
-        let moment = moment.max(account.paused_until);
-        if moment > now {
-            return Err(moment);
+        match allowed {
+            Ok(()) => {
+                account.under_way += 1;
+                if kept.is_some() {
+                    account.tickets.remove(asker);
+                }
+            }
+            Err(_) if kept.is_none() => {
+                account.tickets.insert(asker.to_owned(), Ticket { moment, is_first });
+            }
+            Err(_) => {}
         }
-        if account.under_way >= most_under_way {
-            return Err(now + LOOK_AGAIN);
-        }
-        account.tickets.remove(asker);
-        account.under_way += 1;
-        Ok(())
+        allowed
     }
 
     /// Takes a permit for a further request of a poll already permitted; who asks next waits the longer.

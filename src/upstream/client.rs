@@ -8,7 +8,6 @@ use reqwest::Certificate;
 use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::Options;
@@ -26,7 +25,11 @@ const MOST_CLIENTS: usize = 32;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// As many as are used at once when many accounts share a host: one that finds no place here is made anew, which costs
 /// more than all the rest of a request.
-const MOST_IDLE_CONNECTIONS: usize = 64;
+const MOST_IDLE_CONNECTIONS: usize = 256;
+/// Where all accounts share one connection of HTTP/2 and its other end has vanished, every request would wait in vain
+/// until TCP gives up. While a request waits, the other end must show that it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One request to an address that was checked.
 pub struct Call {
@@ -47,8 +50,8 @@ pub struct Client {
     limits: Limits,
     /// Trusts the system's authorities only.
     plain: reqwest::Client,
-    /// Those that trust further authorities, by the digest of the bundle, the last used at the end.
-    trusting: Mutex<Vec<([u8; 32], reqwest::Client)>>,
+    /// Those that trust further authorities, by the bundle, the last used at the end.
+    trusting: Mutex<Vec<(String, reqwest::Client)>>,
 }
 
 impl Client {
@@ -105,16 +108,15 @@ impl Client {
         let Some(bundle) = bundle else {
             return Ok(self.plain.clone());
         };
-        let digest: [u8; 32] = Sha256::digest(bundle).into();
         let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = trusting.iter().position(|(key, _)| *key == digest);
+        let known = trusting.iter().position(|(known, _)| known == bundle);
         let entry = match known {
             Some(at) => trusting.remove(at),
             None => {
                 if trusting.len() >= MOST_CLIENTS {
                     trusting.remove(0);
                 }
-                (digest, self.build_trusting(bundle)?)
+                (bundle.to_owned(), self.build_trusting(bundle)?)
             }
         };
         let client = entry.1.clone();
@@ -156,13 +158,14 @@ fn build(
         .user_agent(&options.user_agent)
         .default_headers(headers)
         .https_only(true)
-        .http1_only()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(MOST_IDLE_CONNECTIONS)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
         .dns_resolver(Arc::new(resolver))
         .tls_certs_merge(certificates)
         .build()

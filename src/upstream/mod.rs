@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use secrecy::SecretString;
 
-use crate::auth::Connection;
+use crate::auth::Account;
 use crate::auth::tokens::Tokens;
 use crate::document::{Document, Json};
 use crate::metrics::Metrics;
@@ -148,7 +148,7 @@ pub struct Upstream {
 /// One GET by one account: equal ones have equal answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Inquiry {
-    account: String,
+    account: Arc<str>,
     provider: &'static str,
     request: Request,
 }
@@ -176,18 +176,17 @@ impl Upstream {
         })
     }
 
-    /// Asks the cloud behind `connection`, or shares an answer: to an equal request one of half the asker's interval at
+    /// Asks the cloud as `account`, or shares an answer: to an equal request one of half the asker's interval at
     /// most, from a list one of nearly the whole, so that all who are in it fall into step.
-    pub async fn observe(&self, question: Question<'_>, connection: &Connection) -> Outcome {
+    pub async fn observe(&self, question: Question<'_>, account: &Account) -> Outcome {
         let Question { provider, operation_id, interval, .. } = question;
-        let endpoint = match self.egress.check("endpoint", &connection.endpoint, provider) {
+        let endpoint = match self.egress.check("endpoint", &account.connection.endpoint, provider) {
             Ok(endpoint) => endpoint,
             Err(failure) => {
                 return Outcome::Answered { result: Err(failure), at: Instant::now(), shared: false };
             }
         };
-        let account = connection.account();
-        let mut visit = Visit { upstream: self, question, connection, endpoint, account, has_sent: false };
+        let mut visit = Visit { upstream: self, question, account, endpoint, has_sent: false };
         let alone = visit.inquiry(provider.request(operation_id));
         if let Some(list) = provider.list().map(|request| visit.inquiry(request)) {
             let is_only_way = list == alone;
@@ -218,13 +217,13 @@ impl Upstream {
         provider: &Provider,
         endpoint: &Endpoint,
         inquiry: &Inquiry,
-        connection: &Connection,
+        account: &Account,
     ) -> Landing<Answer> {
-        let (reply, minted) = match self.converse(provider, endpoint, inquiry, connection).await {
+        let (reply, minted) = match self.converse(provider, endpoint, inquiry, account).await {
             Ok(answered) => answered,
             Err(failure) => return Landing { value: Err(failure), weight: None },
         };
-        let credential = &connection.credential;
+        let credential = &account.connection.credential;
         let redaction = Redaction::new(credential.secrets().into_iter().chain(&minted));
         let verdict = judge(reply, &Exchange { provider, host: endpoint.host(), credential, redaction: &redaction });
         if let Some(pause) = verdict.pause {
@@ -244,19 +243,19 @@ impl Upstream {
         provider: &Provider,
         endpoint: &Endpoint,
         inquiry: &Inquiry,
-        connection: &Connection,
+        account: &Account,
     ) -> Result<(Reply, Option<SecretString>), PollFailure> {
         let mut is_second = false;
         loop {
             let authority = Authority { egress: &self.egress, client: &self.client, tokens: &self.tokens };
             let request = &inquiry.request;
             let url = endpoint.url(request);
-            let Signed { headers, minted } = authority.sign(provider, connection, &url, request).await?;
+            let Signed { headers, minted } = authority.sign(provider, account, &url, request).await?;
             let call = Call { url, key: "endpoint", headers, body: None };
-            let reply = self.client.send(call, provider, connection.ca.as_deref()).await?;
+            let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await?;
             let is_refused = reply.status == 401 && !is_second;
             match &minted {
-                Some(token) if is_refused && authority.renew(provider, connection, token).await => is_second = true,
+                Some(token) if is_refused && authority.renew(provider, account, token).await => is_second = true,
                 _ => return Ok((reply, minted)),
             }
         }
@@ -275,9 +274,8 @@ impl Upstream {
 struct Visit<'a> {
     upstream: &'a Upstream,
     question: Question<'a>,
-    connection: &'a Connection,
+    account: &'a Account,
     endpoint: Endpoint,
-    account: String,
     /// Whether it has cost a request of its own.
     has_sent: bool,
 }
@@ -304,7 +302,7 @@ type Interpret = fn(&Provider, &str, Json<'_>) -> Result<Reading, Misread>;
 
 impl Visit<'_> {
     fn inquiry(&self, request: Request) -> Inquiry {
-        Inquiry { account: self.account.clone(), provider: self.question.provider.name(), request }
+        Inquiry { account: Arc::clone(&self.account.name), provider: self.question.provider.name(), request }
     }
 
     /// Reads from the `first` page on until `interpret` finds the operation or there is no further page.
@@ -319,12 +317,13 @@ impl Visit<'_> {
         for _ in 0..MOST_PAGES {
             let has_sent = self.has_sent;
             let permit = || match has_sent {
-                false => upstream.budget().ask(&self.account, asker, is_first, Instant::now()),
-                true => upstream.budget().charge(&self.account, Instant::now()),
+                false => upstream.budget().ask(&self.account.name, asker, is_first, Instant::now()),
+                true => upstream.budget().charge(&self.account.name, Instant::now()),
             };
             let ask = || {
-                let under_way = UnderWay { budget: &upstream.budget, account: &self.account };
-                let asked = upstream.ask(provider, &self.endpoint, &inquiry, self.connection);
+                let under_way = UnderWay { budget: &upstream.budget, account: &self.account.name };
+                // Boxed, as most polls share an answer and need no room for it.
+                let asked = Box::pin(upstream.ask(provider, &self.endpoint, &inquiry, self.account));
                 async move {
                     let _under_way = under_way;
                     asked.await
@@ -361,7 +360,7 @@ impl Visit<'_> {
         let Question { provider, asker, .. } = self.question;
         if !self.has_sent {
             self.upstream.metrics.count_coalesced(provider.name());
-            self.upstream.budget().release(&self.account, asker);
+            self.upstream.budget().release(&self.account.name, asker);
         }
         let missing = || {
             let message = format!("{} lists no such operation", provider.cloud());

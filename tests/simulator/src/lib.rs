@@ -19,6 +19,7 @@ mod account;
 mod clouds;
 mod fault;
 mod http;
+mod http2;
 mod life;
 mod listener;
 mod mangle;

@@ -88,7 +88,7 @@ impl Listener {
         }
     }
 
-    async fn serve(self, mut stream: TcpStream, acceptor: TlsAcceptor, shared: &Shared) -> io::Result<()> {
+    async fn serve(self, mut stream: TcpStream, acceptor: TlsAcceptor, shared: &Arc<Shared>) -> io::Result<()> {
         match self {
             Self::ExpiredCertificate | Self::WrongHost | Self::SelfSigned => {
                 server::serve(stream, acceptor, shared).await

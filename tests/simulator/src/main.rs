@@ -33,6 +33,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     ca_out: Option<PathBuf>,
 
+    /// Speaks HTTP/1.1 only
+    #[arg(long)]
+    http1: bool,
+
     /// How much faster than written the stages pass
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
@@ -61,6 +65,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let simulator = Simulator::start_with(Options {
         listen: arguments.listen,
         speed: arguments.speed,
+        http2: !arguments.http1,
         log: true,
         ..Options::default()
     })

@@ -22,11 +22,12 @@ use crate::{
     clouds::{self, Place},
     fault::Answer,
     http::{self, Reply, Request},
+    http2,
     record::RecordedRequest,
     world::World,
 };
 
-const DRIP_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const DRIP_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What all connections share.
 #[derive(Debug)]
@@ -76,10 +77,13 @@ pub(crate) async fn run(listener: TcpListener, acceptor: TlsAcceptor, shared: Ar
 ///
 /// # Errors
 /// Where the client leaves or the answer was to break the connection.
-pub(crate) async fn serve(stream: TcpStream, acceptor: TlsAcceptor, shared: &Shared) -> io::Result<()> {
+pub(crate) async fn serve(stream: TcpStream, acceptor: TlsAcceptor, shared: &Arc<Shared>) -> io::Result<()> {
     let connection = shared.newest.fetch_add(1, Ordering::SeqCst) + 1;
     stream.set_nodelay(true)?;
     let mut stream = acceptor.accept(stream).await?;
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return http2::serve(stream, shared, connection).await;
+    }
     let mut buffer = Vec::new();
     loop {
         let request = match http::read(&mut stream, &mut buffer).await {
@@ -104,7 +108,7 @@ pub(crate) async fn serve(stream: TcpStream, acceptor: TlsAcceptor, shared: &Sha
     }
 }
 
-fn decide(shared: &Shared, request: &Request, connection: u64) -> (Answer, Duration) {
+pub(crate) fn decide(shared: &Shared, request: &Request, connection: u64) -> (Answer, Duration) {
     let mut world = shared.world();
     let (answer, place) = clouds::answer(&mut world, request, Timestamp::now());
     if shared.log {

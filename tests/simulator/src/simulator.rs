@@ -31,13 +31,21 @@ pub struct Options {
     pub accounts: Vec<Account>,
     /// Divides the duration of every stage; above 0.
     pub speed: f64,
+    /// Whether HTTP/2 is offered beside HTTP/1.1.
+    pub http2: bool,
     /// Prints a line for each request on standard output; never a header or a body.
     pub log: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), accounts: Vec::new(), speed: 1.0, log: false }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            accounts: Vec::new(),
+            speed: 1.0,
+            http2: false,
+            log: false,
+        }
     }
 }
 
@@ -78,7 +86,7 @@ impl Simulator {
         };
         let shared = Arc::new(Shared::new(World::new(accounts, options.speed), options.log));
         let authority = Authority::new()?;
-        let acceptor = authority.acceptor(Shown::Valid, &["http/1.1"])?;
+        let acceptor = authority.acceptor(Shown::Valid, if options.http2 { &["h2", "http/1.1"] } else { &["http/1.1"] })?;
         let socket = std::net::TcpListener::bind(options.listen)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", options.listen)))?;
         socket.set_nonblocking(true)?;
