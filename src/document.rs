@@ -5,7 +5,6 @@
 //! believe would be a guess.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use jiff::Timestamp;
 use json_event_parser::{JsonEvent, SliceJsonParser};
@@ -13,29 +12,55 @@ use json_event_parser::{JsonEvent, SliceJsonParser};
 use crate::observation::Misread;
 use crate::time::parse_time;
 
-/// A parsed reply.
+/// A parsed reply: two blocks of memory, however many values there are in it, since thousands of them are kept.
 #[derive(Debug)]
 pub struct Document {
-    nodes: Vec<Node>,
+    nodes: Box<[Node]>,
+    /// All keys, texts and numbers, one after another.
+    texts: Box<str>,
 }
 
 #[derive(Debug)]
 struct Node {
-    key: Option<Box<str>>,
+    key: Option<Span>,
     value: Value,
     /// Index of the first node after this one's subtree.
-    end: usize,
+    end: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Value {
     Null,
     Bool(bool),
     /// Kept as text: a number out of range spoils its own field only.
-    Number(Box<str>),
-    Text(Box<str>),
+    Number(Span),
+    Text(Span),
     Array,
     Object,
+}
+
+/// A part of [`Document::texts`].
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    fn in_text(self, texts: &str) -> &str {
+        texts.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+/// Puts `text` behind the others.
+fn push(texts: &mut String, text: &str) -> Result<Span, Misread> {
+    let start = index(texts.len())?;
+    texts.push_str(text);
+    Ok(Span { start, end: index(texts.len())? })
+}
+
+fn index(number: usize) -> Result<u32, Misread> {
+    u32::try_from(number).map_err(|_| Misread("the reply is too large".into()))
 }
 
 impl Document {
@@ -61,8 +86,9 @@ impl Document {
     fn parse_strictly(text: &str) -> Result<Self, Misread> {
         let mut parser = SliceJsonParser::new(text.as_bytes());
         let mut nodes: Vec<Node> = Vec::new();
+        let mut texts = String::with_capacity(text.len());
         let mut open: Vec<usize> = Vec::new();
-        let mut key: Option<Box<str>> = None;
+        let mut key: Option<Span> = None;
         loop {
             let event = parser.parse_next().map_err(|_| {
                 let kind = if text.trim_start().starts_with('<') {
@@ -74,21 +100,21 @@ impl Document {
             })?;
             let value = match event {
                 JsonEvent::ObjectKey(name) => {
-                    key = Some(name.into());
+                    key = Some(push(&mut texts, &name)?);
                     continue;
                 }
                 JsonEvent::EndArray | JsonEvent::EndObject => {
                     if let Some(at) = open.pop() {
-                        nodes[at].end = nodes.len();
-                        refuse_duplicate_keys(&nodes, at)?;
+                        nodes[at].end = index(nodes.len())?;
+                        refuse_duplicate_keys(&nodes, &texts, at)?;
                     }
                     continue;
                 }
-                JsonEvent::Eof => return Ok(Self { nodes }),
+                JsonEvent::Eof => return Ok(Self { nodes: nodes.into(), texts: texts.into() }),
                 JsonEvent::Null => Value::Null,
                 JsonEvent::Boolean(value) => Value::Bool(value),
-                JsonEvent::Number(digits) => Value::Number(digits.into()),
-                JsonEvent::String(text) => Value::Text(text.into()),
+                JsonEvent::Number(digits) => Value::Number(push(&mut texts, &digits)?),
+                JsonEvent::String(text) => Value::Text(push(&mut texts, &text)?),
                 JsonEvent::StartArray => Value::Array,
                 JsonEvent::StartObject => Value::Object,
             };
@@ -96,7 +122,7 @@ impl Document {
             if matches!(value, Value::Array | Value::Object) {
                 open.push(at);
             }
-            nodes.push(Node { key: key.take(), value, end: at + 1 });
+            nodes.push(Node { key: key.take(), value, end: index(at + 1)? });
         }
     }
 
@@ -105,30 +131,47 @@ impl Document {
         Json { document: self, at: 0 }
     }
 
-    /// Replaces every text for which `replace` gives another.
-    pub fn replace_texts(&mut self, replace: impl Fn(&str) -> Option<String>) {
+    /// How many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        std::mem::size_of_val(&*self.nodes) + self.texts.len()
+    }
+
+    /// The same with another text wherever `replace` gives one.
+    ///
+    /// # Errors
+    /// [`Misread`] when it becomes too large.
+    pub fn replace_texts(mut self, replace: impl Fn(&str) -> Option<String>) -> Result<Self, Misread> {
+        let mut texts = String::new();
         for node in &mut self.nodes {
-            if let Value::Text(text) = &mut node.value
-                && let Some(other) = replace(text)
-            {
-                *text = other.into();
+            if let Some(key) = &mut node.key {
+                *key = push(&mut texts, key.in_text(&self.texts))?;
+            }
+            match &mut node.value {
+                Value::Text(span) => {
+                    let text = span.in_text(&self.texts);
+                    *span = push(&mut texts, replace(text).as_deref().unwrap_or(text))?;
+                }
+                Value::Number(span) => *span = push(&mut texts, span.in_text(&self.texts))?,
+                Value::Null | Value::Bool(_) | Value::Array | Value::Object => {}
             }
         }
+        self.texts = texts.into();
+        Ok(self)
     }
 }
 
-fn refuse_duplicate_keys(nodes: &[Node], object: usize) -> Result<(), Misread> {
-    let mut seen = HashSet::new();
+fn refuse_duplicate_keys(nodes: &[Node], texts: &str, object: usize) -> Result<(), Misread> {
+    let mut keys = Vec::new();
     let mut child = object + 1;
-    while child < nodes[object].end {
-        if let Some(key) = &nodes[child].key
-            && !seen.insert(key)
-        {
-            return Err(Misread("the reply has a key twice in one object".into()));
-        }
-        child = nodes[child].end;
+    while child < nodes[object].end as usize {
+        keys.extend(nodes[child].key.map(|key| key.in_text(texts)));
+        child = nodes[child].end as usize;
     }
-    Ok(())
+    keys.sort_unstable();
+    match keys.windows(2).any(|pair| pair[0] == pair[1]) {
+        true => Err(Misread("the reply has a key twice in one object".into())),
+        false => Ok(()),
+    }
 }
 
 /// Mends what some clouds' encoders get wrong without harm to the rest: `NaN` and `Infinity` become null, the escape of
@@ -197,15 +240,19 @@ impl<'a> Json<'a> {
     }
 
     fn children(self) -> impl Iterator<Item = Json<'a>> {
-        let end = self.node().end;
+        let end = self.node().end as usize;
         let mut next = self.at + 1;
         std::iter::from_fn(move || {
             (next < end).then(|| {
                 let child = Json { document: self.document, at: next };
-                next = child.node().end;
+                next = child.node().end as usize;
                 child
             })
         })
+    }
+
+    fn key(self) -> Option<&'a str> {
+        self.node().key.map(|key| key.in_text(&self.document.texts))
     }
 
     /// The value at a path of keys joined by ".", absent also where it is null. A key is looked for as written, then
@@ -217,7 +264,7 @@ impl<'a> Json<'a> {
                 return None;
             }
             let named =
-                |test: &dyn Fn(&str) -> bool| here.children().find(|c| c.node().key.as_deref().is_some_and(test));
+                |test: &dyn Fn(&str) -> bool| here.children().find(|c| c.key().is_some_and(test));
             here = named(&|k| k == key).or_else(|| named(&|k| k.eq_ignore_ascii_case(key)))?;
         }
         (!matches!(here.node().value, Value::Null)).then_some(here)
@@ -240,17 +287,17 @@ impl<'a> Json<'a> {
 
     /// The text, where this is a string.
     pub fn text(self) -> Option<&'a str> {
-        match &self.node().value {
-            Value::Text(text) => Some(text),
+        match self.node().value {
+            Value::Text(text) => Some(text.in_text(&self.document.texts)),
             _ => None,
         }
     }
 
     /// The text of a string, or a number or boolean as it stands: codes come as either.
     pub fn scalar(self) -> Option<&'a str> {
-        match &self.node().value {
-            Value::Text(text) | Value::Number(text) => Some(text),
-            Value::Bool(value) => Some(if *value { "true" } else { "false" }),
+        match self.node().value {
+            Value::Text(text) | Value::Number(text) => Some(text.in_text(&self.document.texts)),
+            Value::Bool(value) => Some(if value { "true" } else { "false" }),
             Value::Null | Value::Array | Value::Object => None,
         }
     }
@@ -265,8 +312,8 @@ impl<'a> Json<'a> {
 
     /// The number, also where it stands in a string; a "%" behind it is allowed. Never infinite or NaN.
     pub fn number(self) -> Option<f64> {
-        let (Value::Number(text) | Value::Text(text)) = &self.node().value else { return None };
-        let text = text.trim();
+        let (Value::Number(text) | Value::Text(text)) = self.node().value else { return None };
+        let text = text.in_text(&self.document.texts).trim();
         let number: f64 = text.strip_suffix('%').unwrap_or(text).trim_end().parse().ok()?;
         number.is_finite().then_some(number)
     }

@@ -280,7 +280,12 @@ fn start_logs(flags: &Flags, traces: Option<&SdkTracerProvider>) -> Result<(), B
         LogFormat::Text => Box::new(logs.with_ansi(std::io::stderr().is_terminal()).with_filter(filter)),
         LogFormat::Json => Box::new(logs.json().flatten_event(true).with_filter(filter)),
     };
-    tracing_subscriber::registry().with(logs).with(traces.map(traces::layer)).try_init()?;
+    let registry = tracing_subscriber::registry().with(logs);
+    // A layer that is None would have every span made for nobody.
+    match traces {
+        Some(provider) => registry.with(traces::layer(provider)).try_init()?,
+        None => registry.try_init()?,
+    }
     Ok(())
 }
 

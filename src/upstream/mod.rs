@@ -231,7 +231,7 @@ impl Upstream {
             self.budget().pause(&inquiry.account, pause, Instant::now());
         }
         match verdict.result {
-            Ok((document, size)) => Landing { value: Ok(Arc::new(document)), weight: Some(size) },
+            Ok(document) => Landing { weight: Some(document.size()), value: Ok(Arc::new(document)) },
             Err(failure) => Landing { value: Err(failure), weight: None },
         }
     }

@@ -22,10 +22,7 @@ pub fn read_refusal(
     body: &[u8],
     redact: impl Fn(&str) -> Option<String>,
 ) -> Refusal {
-    let document = Document::parse(body).ok().map(|mut document| {
-        document.replace_texts(redact);
-        document
-    });
+    let document = Document::parse(body).and_then(|document| document.replace_texts(redact)).ok();
     let mut refusal = document.as_ref().map_or_else(Refusal::default, |document| read(document.root()));
     refusal.status = status;
     refusal.request_id = refusal.request_id.or_else(|| request_id.map(str::to_owned));
