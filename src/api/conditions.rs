@@ -1,4 +1,29 @@
-//! The words conditions are written in.
+//! Conditions, and the words they are written in.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::{Deserialize, Serialize};
+
+/// Kubernetes' own `metav1.Condition`, with texts that many objects share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What it is about: a [`ConditionType`].
+    #[serde(rename = "type")]
+    pub type_: Arc<str>,
+    /// True, False or Unknown.
+    pub status: Arc<str>,
+    /// Why, in one word.
+    pub reason: Arc<str>,
+    /// Why, for people.
+    pub message: Arc<str>,
+    /// When `status` last changed.
+    pub last_transition_time: Time,
+    /// The generation of the spec it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
 
 /// Types of `status.conditions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

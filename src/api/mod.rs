@@ -6,7 +6,7 @@ mod crd;
 mod spec;
 mod status;
 
-pub use conditions::{ConditionType, Reason};
+pub use conditions::{Condition, ConditionType, Reason};
 pub use crd::crd;
 pub use spec::{CloudOperation, CloudOperationSpec, CredentialsRef};
 pub use status::{CloudOperationStatus, ErrorStatus, Phase, ProgressStatus, SubJobStatus, TargetStatus};

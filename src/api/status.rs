@@ -1,9 +1,14 @@
 //! What users read.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::Condition;
 
 /// How the operation stands. Written only when a fact changes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -14,25 +19,25 @@ pub struct CloudOperationStatus {
     pub observed_generation: Option<i64>,
     /// The member of spec.provider in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
+    pub provider: Option<Arc<str>>,
     /// A summary of the conditions for people; programs read the conditions.
     #[serde(default)]
     pub phase: Phase,
     /// The cloud's own word for the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream_state: Option<String>,
+    pub upstream_state: Option<Arc<str>>,
     /// The cloud's own ID of the run that is followed, where spec.operationId names something that outlives a run.
     #[serde(rename = "upstreamUID", default, skip_serializing_if = "Option::is_none")]
     pub upstream_uid: Option<String>,
     /// What the cloud calls this kind of operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation_type: Option<String>,
+    pub operation_type: Option<Arc<str>>,
     /// The resource the operation works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<TargetStatus>,
+    pub target: Option<Box<TargetStatus>>,
     /// How far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<ProgressStatus>,
+    pub progress: Option<Box<ProgressStatus>>,
     /// The parts of the operation, parents before children; the first 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
@@ -43,7 +48,7 @@ pub struct CloudOperationStatus {
     pub sub_jobs_total: Option<i64>,
     /// Why the operation failed or is blocked, in the cloud's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorStatus>,
+    pub error: Option<Box<ErrorStatus>>,
     /// When the operation started: from the cloud where it says so, else when it was first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -68,6 +73,7 @@ pub struct CloudOperationStatus {
     /// it goes on, or it does not without someone's help or has ended badly.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default)]
+    #[schemars(with = "Vec<meta::Condition>")]
     pub conditions: Vec<Condition>,
 }
 

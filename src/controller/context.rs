@@ -179,7 +179,7 @@ impl Context {
 
     pub(super) fn count_end(&self, operation: &CloudOperation, status: &CloudOperationStatus) {
         if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
-            let result = status.conditions.iter().find(|c| c.type_ == "Succeeded").map_or("", |c| &c.reason);
+            let result = status.conditions.iter().find(|c| *c.type_ == *"Succeeded").map_or("", |c| &c.reason);
             self.metrics.count_end(operation.spec.provider.name(), result, elapsed(start.0, end.0));
         }
     }
@@ -187,7 +187,7 @@ impl Context {
     /// Whether the process before this one may have died between writing the end and announcing it.
     pub(super) fn may_have_missed_the_end(&self, status: &CloudOperationStatus, now: Timestamp) -> bool {
         let Some(since) = self.led_since.get().copied() else { return false };
-        let ended = status.conditions.iter().find(|c| c.type_ == "Finished").map(|c| c.last_transition_time.0);
+        let ended = status.conditions.iter().find(|c| *c.type_ == *"Finished").map(|c| c.last_transition_time.0);
         let is_new_here = elapsed(since, now) < RECENT;
         is_new_here && ended.is_some_and(|ended| ended <= since && elapsed(ended, since) < RECENT)
     }

@@ -3,6 +3,7 @@
 
 mod context;
 mod listing;
+mod texts;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use tracing::Instrument;
 
 use context::Followed;
 pub use context::{Context, Stage};
+use texts::Texts;
 
 use crate::api::{CloudOperation, CloudOperationStatus, REQUESTED_AT};
 use crate::auth::Account;
@@ -85,9 +87,13 @@ pub async fn run(
     }
     let (reader, writer) = reflector::store();
     context.stores().push(reader.clone());
-    let events = watcher(api, config).default_backoff().modify(|object| {
+    let mut texts = Texts::default();
+    let events = watcher(api, config).default_backoff().modify(move |object| {
         object.meta_mut().managed_fields = None;
         object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+        if let Ok(operation) = &mut object.0 {
+            texts.share(operation);
+        }
     });
     let changes = listing::as_changes(events, reader.clone())
         .reflect(writer)
@@ -378,7 +384,7 @@ fn requeue_at(at: Timestamp, now: Timestamp) -> Action {
 /// One line for each transition of the verdict; polls that change nothing are silent.
 fn log_transition(operation: &CloudOperation, status: &CloudOperationStatus) {
     let verdict = |status: &CloudOperationStatus| {
-        status.conditions.iter().find(|c| c.type_ == "Succeeded").map(|c| (c.reason.clone(), c.message.clone()))
+        status.conditions.iter().find(|c| *c.type_ == *"Succeeded").map(|c| (c.reason.clone(), c.message.clone()))
     };
     let before = operation.status.as_ref().and_then(verdict).map(|(reason, _)| reason);
     if let Some((reason, message)) = verdict(status)
@@ -387,9 +393,9 @@ fn log_transition(operation: &CloudOperation, status: &CloudOperationStatus) {
         tracing::info!(
             namespace = operation.namespace(),
             name = operation.name_any(),
-            from = before,
-            to = reason,
-            message,
+            from = before.as_deref(),
+            to = &*reason,
+            message = &*message,
             "changed"
         );
     }

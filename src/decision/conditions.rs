@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::stamp;
-use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Phase, Reason};
+use super::{shared, stamp};
+use crate::api::{CloudOperation, Condition, CloudOperationStatus, ConditionType, Phase, Reason};
 use crate::observation::PollFailure;
 use crate::schedule::elapsed;
 use crate::wording::clean;
@@ -57,12 +56,12 @@ struct Verdict {
 
 /// The condition of type `kind`.
 pub(super) fn condition(status: &CloudOperationStatus, kind: ConditionType) -> Option<&Condition> {
-    status.conditions.iter().find(|c| c.type_ == kind.as_str())
+    status.conditions.iter().find(|c| *c.type_ == *kind.as_str())
 }
 
 /// Whether the condition of type `kind` is True.
 pub(super) fn is_true(status: &CloudOperationStatus, kind: ConditionType) -> bool {
-    condition(status, kind).is_some_and(|c| c.status == TRUE)
+    condition(status, kind).is_some_and(|c| *c.status == *TRUE)
 }
 
 /// Writes the conditions and the phase that `situation` calls for; `status` already holds the facts.
@@ -228,7 +227,7 @@ fn reachable(old: &CloudOperationStatus, situation: &Situation, now: Timestamp) 
         }
         Situation::Suspended => make(old, kind, UNKNOWN, Reason::Suspended, "the cloud is not asked", now),
         // The deadline passed while nothing could be seen: what we know of the cloud stays as it was.
-        Situation::DeadlineExceeded { .. } if before.is_some_and(|b| b.status != TRUE) => {
+        Situation::DeadlineExceeded { .. } if before.is_some_and(|b| *b.status != *TRUE) => {
             before.cloned().unwrap_or_else(|| make(old, kind, UNKNOWN, Reason::Pending, "", now))
         }
         _ => make(old, kind, TRUE, Reason::PollSucceeded, "the cloud answered", now),
@@ -252,14 +251,15 @@ fn make(
     message: &str,
     now: Timestamp,
 ) -> Condition {
-    let kept = condition(old, kind)
-        .filter(|before| before.status == status && before.last_transition_time.0 > Timestamp::UNIX_EPOCH)
+    let before = condition(old, kind);
+    let kept = before
+        .filter(|before| *before.status == *status && before.last_transition_time.0 > Timestamp::UNIX_EPOCH)
         .map(|before| before.last_transition_time.clone());
     Condition {
-        type_: kind.as_str().to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
+        type_: shared(before.map(|before| &before.type_), kind.as_str()),
+        status: shared(before.map(|before| &before.status), status),
+        reason: shared(before.map(|before| &before.reason), reason),
+        message: shared(before.map(|before| &before.message), message),
         last_transition_time: kept.unwrap_or_else(|| stamp(now)),
         observed_generation: None,
     }

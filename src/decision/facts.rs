@@ -11,7 +11,7 @@ use crate::observation::{Observation, State, SubJob};
 use crate::schedule::after;
 use crate::wording::{clean, clean_some};
 
-use super::stamp;
+use super::{shared, stamp};
 
 const MOST_SUB_JOBS: usize = 64;
 const LARGEST_STATUS: usize = 32 * 1024;
@@ -34,14 +34,15 @@ pub(super) fn write(
         Phase::Pending => Phase::Running,
         known => known,
     });
-    status.upstream_state = Some(clean(&observation.upstream_state, WORD));
+    status.upstream_state = Some(shared(old.upstream_state.as_ref(), &clean(&observation.upstream_state, WORD)));
     status.upstream_uid = uid(observation).or(old.upstream_uid.clone());
-    status.operation_type = clean_some(observation.operation_type.as_deref(), NAME);
-    status.target = target(observation);
-    status.progress = progress(old, observation);
+    status.operation_type = clean_some(observation.operation_type.as_deref(), NAME)
+        .map(|kind| shared(old.operation_type.as_ref(), &kind));
+    status.target = target(observation).map(Box::new);
+    status.progress = progress(old, observation).map(Box::new);
     status.sub_jobs = sub_jobs(old, &observation.sub_jobs, now);
     status.sub_jobs_total = (!observation.sub_jobs.is_empty()).then(|| count(observation.sub_jobs.len()));
-    status.error = error(observation);
+    status.error = error(observation).map(Box::new);
     status.start_time = usable(observation.start_time, now).or(old.start_time.clone()).or(Some(stamp(now)));
     if is_end {
         let start = status.start_time.clone();

@@ -7,6 +7,7 @@ mod notices;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -83,7 +84,7 @@ pub fn is_over(status: &CloudOperationStatus) -> bool {
         Phase::Failed => "False",
         Phase::Pending | Phase::Running | Phase::Blocked => return false,
     };
-    let agrees = |kind| condition(status, kind).is_some_and(|c| c.status == result);
+    let agrees = |kind| condition(status, kind).is_some_and(|c| *c.status == *result);
     is_true(status, ConditionType::Finished) && agrees(ConditionType::Succeeded) && agrees(ConditionType::Ready)
 }
 
@@ -124,7 +125,7 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
     let old = operation.status.as_ref().unwrap_or(&unwritten);
     let mut status = old.clone();
     status.observed_generation = operation.metadata.generation;
-    status.provider = Some(operation.spec.provider.name().to_owned());
+    status.provider = Some(shared(old.provider.as_ref(), operation.spec.provider.name()));
     status.last_handled_request = operation.annotations().get(REQUESTED_AT).cloned();
     if is_over(old) {
         return keep_frozen(operation, old, status, poll, memory);
@@ -330,6 +331,11 @@ fn expiry(operation: &CloudOperation, status: &CloudOperationStatus) -> Next {
 
 fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(seconds.max(0).unsigned_abs())
+}
+
+/// `text`, as the one that was there before where it is the same: many share it.
+fn shared(before: Option<&Arc<str>>, text: &str) -> Arc<str> {
+    before.filter(|before| ***before == *text).map_or_else(|| text.into(), Arc::clone)
 }
 
 /// Kubernetes keeps times to the second; a finer one would differ from what is read back.

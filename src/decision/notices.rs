@@ -52,7 +52,7 @@ pub(super) fn between(
     now: Timestamp,
 ) -> Vec<Notice> {
     let (before, after) = (reason(old, ConditionType::Succeeded), reason(new, ConditionType::Succeeded));
-    let message = condition(new, ConditionType::Succeeded).map(|c| c.message.clone()).unwrap_or_default();
+    let message = condition(new, ConditionType::Succeeded).map(|c| &*c.message).unwrap_or_default();
     let is_entered = |reason: &str| after == Some(reason) && before != Some(reason);
     let mut notices = Vec::new();
     if old.upstream_state.is_none() && new.upstream_state.is_some() {
@@ -62,7 +62,7 @@ pub(super) fn between(
             format!("following {what} {} at {}", operation.spec.operation_id, operation.spec.provider.cloud()),
         ));
     }
-    let fault = condition(old, ConditionType::UpstreamReachable).filter(|c| c.status == "False");
+    let fault = condition(old, ConditionType::UpstreamReachable).filter(|c| *c.status == *"False");
     if let Some(fault) = fault
         && is_true(new, ConditionType::UpstreamReachable)
     {
@@ -81,13 +81,13 @@ pub(super) fn between(
         notices.push(Notice::normal("Progressing", format!("{mark}% done: {message}")));
     }
     if is_entered(Reason::Blocked) {
-        notices.push(Notice::warning("Blocked", message.clone()));
+        notices.push(Notice::warning("Blocked", message));
     }
     if is_entered(Reason::UnrecognizedState) {
-        notices.push(Notice::warning("UnrecognizedState", message.clone()));
+        notices.push(Notice::warning("UnrecognizedState", message));
     }
     if is_entered(Reason::CredentialsInvalid) {
-        notices.push(Notice::warning("CredentialsInvalid", message.clone()));
+        notices.push(Notice::warning("CredentialsInvalid", message));
     }
     let stands_still = |status| reason(status, ConditionType::Stalled) == Some(Reason::NoProgress);
     if stands_still(new) && !stands_still(old) {
@@ -99,8 +99,8 @@ pub(super) fn between(
 /// The announcement of the end `status` shows, if it shows one.
 pub fn ending(status: &CloudOperationStatus) -> Option<Notice> {
     let verdict = condition(status, ConditionType::Succeeded)?;
-    let notice = match verdict.status.as_str() {
-        "True" => Notice::normal("Succeeded", verdict.message.clone()),
+    let notice = match &*verdict.status {
+        "True" => Notice::normal("Succeeded", &*verdict.message),
         "False" => Notice::warning("Failed", format!("{}: {}", verdict.reason, verdict.message)),
         _ => return None,
     };
@@ -130,7 +130,7 @@ pub(super) fn contradiction(status: &CloudOperationStatus, later: &Observation) 
 }
 
 fn reason(status: &CloudOperationStatus, kind: ConditionType) -> Option<&str> {
-    condition(status, kind).map(|c| c.reason.as_str())
+    condition(status, kind).map(|c| &*c.reason)
 }
 
 fn percent(status: &CloudOperationStatus) -> Option<i32> {

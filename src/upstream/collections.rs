@@ -4,6 +4,7 @@
 //! that lacks an operation is not asked for that operation again so soon.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,23 +19,34 @@ const FOLLOWED: Duration = Duration::from_secs(600);
 const SET_ASIDE: Duration = Duration::from_secs(600);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The collections of all accounts.
+/// The collections of all accounts. Lists and operations go by their hashes, as most collections have one follower and
+/// there are thousands of them; two that are taken for one cost a request.
 #[derive(Debug, Default)]
 pub struct Collections {
-    by_list: HashMap<Inquiry, Collection>,
+    hasher: RandomState,
+    by_list: HashMap<u64, Collection>,
     swept: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct Collection {
-    followers: HashMap<String, Follower>,
+    /// In the order of `operation`.
+    followers: Vec<Follower>,
     set_aside_until: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Follower {
+    operation: u64,
     until: Instant,
     unlisted_until: Option<Instant>,
+}
+
+impl Collection {
+    /// Where the follower of `operation` is, else where he belongs.
+    fn place(&self, operation: u64) -> Result<usize, usize> {
+        self.followers.binary_search_by_key(&operation, |follower| follower.operation)
+    }
 }
 
 impl Follower {
@@ -47,35 +59,42 @@ impl Collections {
     /// Notes that someone asks for `operation_id` every `interval`. Says whether its `list` is the way to ask.
     pub fn join(&mut self, list: &Inquiry, operation_id: &str, interval: Duration, now: Instant) -> bool {
         self.sweep(now);
-        if !self.by_list.contains_key(list) {
-            self.by_list.insert(list.clone(), Collection::default());
-        }
-        let Some(collection) = self.by_list.get_mut(list) else { return false };
+        let operation = self.hasher.hash_one(operation_id);
+        let collection = self.by_list.entry(self.hasher.hash_one(list)).or_default();
         let until = now + FOLLOWED + interval.saturating_mul(2);
-        match collection.followers.get_mut(operation_id) {
-            Some(follower) => follower.until = until,
-            None => {
-                let follower = Follower { until, unlisted_until: None };
-                collection.followers.insert(operation_id.to_owned(), follower);
+        let is_listed = match collection.place(operation) {
+            Ok(place) => {
+                let follower = &mut collection.followers[place];
+                follower.until = until;
+                follower.is_listed(now)
             }
-        }
+            Err(place) => {
+                // Most stay alone.
+                if collection.followers.is_empty() {
+                    collection.followers.reserve_exact(1);
+                }
+                collection.followers.insert(place, Follower { operation, until, unlisted_until: None });
+                true
+            }
+        };
         let is_usable = collection.set_aside_until.is_none_or(|until| until <= now);
-        let is_listed = collection.followers.get(operation_id).is_some_and(|follower| follower.is_listed(now));
-        let mut listed = collection.followers.values().filter(|follower| follower.is_listed(now));
+        let mut listed = collection.followers.iter().filter(|follower| follower.is_listed(now));
         is_usable && is_listed && listed.nth(1).is_some()
     }
 
     /// Notes that `operation_id` was not in its `list`.
     pub fn miss(&mut self, list: &Inquiry, operation_id: &str, now: Instant) {
-        let collection = self.by_list.get_mut(list);
-        if let Some(follower) = collection.and_then(|collection| collection.followers.get_mut(operation_id)) {
-            follower.unlisted_until = Some(now + SET_ASIDE);
+        let operation = self.hasher.hash_one(operation_id);
+        if let Some(collection) = self.by_list.get_mut(&self.hasher.hash_one(list))
+            && let Ok(place) = collection.place(operation)
+        {
+            collection.followers[place].unlisted_until = Some(now + SET_ASIDE);
         }
     }
 
     /// Notes that `list` cannot be used. Says whether that is new.
     pub fn set_aside(&mut self, list: &Inquiry, now: Instant) -> bool {
-        let Some(collection) = self.by_list.get_mut(list) else { return false };
+        let Some(collection) = self.by_list.get_mut(&self.hasher.hash_one(list)) else { return false };
         let was_usable = collection.set_aside_until.is_none_or(|until| until <= now);
         collection.set_aside_until = Some(now + SET_ASIDE);
         was_usable
@@ -87,7 +106,7 @@ impl Collections {
         }
         self.swept = Some(now);
         self.by_list.retain(|_, collection| {
-            collection.followers.retain(|_, follower| follower.until > now);
+            collection.followers.retain(|follower| follower.until > now);
             !collection.followers.is_empty()
         });
     }

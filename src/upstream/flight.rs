@@ -35,7 +35,7 @@ struct State<K, V> {
 #[derive(Debug)]
 enum Entry<V> {
     Flying { landing: watch::Receiver<Option<Landed<V>>>, waiting: usize },
-    Kept { landed: Landed<V>, weight: usize, until: Instant },
+    Kept { landed: Landed<V>, weight: usize, until: Instant, was_shared: bool },
 }
 
 #[derive(Clone, Debug)]
@@ -97,8 +97,9 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
                 let mut state = self.lock();
                 let now = Instant::now();
                 match state.entries.get_mut(key) {
-                    Some(Entry::Kept { landed, until, .. }) if landed.serves(came, max_age, now) => {
+                    Some(Entry::Kept { landed, until, was_shared, .. }) if landed.serves(came, max_age, now) => {
                         *until = (*until).max(landed.at + max_age);
+                        *was_shared = true;
                         return landed.clone().shared();
                     }
                     Some(Entry::Flying { waiting, .. }) if *waiting >= MOST_WAITING => {
@@ -131,7 +132,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
         let landed = Landed { value: landing.value, asked, at: Instant::now() };
         if let Some(weight) = landing.weight {
             let until = landed.at + max_age.max(SHORTEST_KEEP);
-            self.keep(key, Entry::Kept { landed: landed.clone(), weight, until });
+            let was_shared = sender.receiver_count() > 1;
+            self.keep(key, Entry::Kept { landed: landed.clone(), weight, until, was_shared });
         }
         drop(departure);
         sender.send_replace(Some(landed.clone()));
@@ -171,21 +173,24 @@ impl<K: Clone + Eq + Hash, V> State<K, V> {
         }
     }
 
-    /// Drops what nobody may share any more and then, down to half the capacity, what will soonest be so.
+    /// Drops what nobody may share any more and then, down to half the capacity, first what nobody has shared, the
+    /// oldest before the others.
     fn sweep(&mut self, now: Instant, capacity: usize) {
         self.swept = now;
         let mut kept: Vec<_> = self
             .entries
             .iter()
             .filter_map(|(key, entry)| match entry {
-                Entry::Kept { until, .. } => Some((*until, key.clone())),
+                Entry::Kept { landed, until, was_shared, .. } => {
+                    Some((*until >= now, *was_shared, landed.asked, key.clone()))
+                }
                 Entry::Flying { .. } => None,
             })
             .collect();
-        kept.sort_unstable_by_key(|(until, _)| *until);
+        kept.sort_unstable_by_key(|(is_of_use, was_shared, asked, _)| (*is_of_use, *was_shared, *asked));
         let enough = if self.weight > capacity { capacity / 2 } else { capacity };
-        for (until, key) in kept {
-            if until >= now && self.weight <= enough {
+        for (is_of_use, _, _, key) in kept {
+            if is_of_use && self.weight <= enough {
                 break;
             }
             self.remove(&key);

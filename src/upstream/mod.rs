@@ -47,7 +47,9 @@ const MOST_PAGES: usize = 40;
 /// no change is seen later than an interval after it happened.
 const LISTS_SHARED: f64 = 0.9;
 /// The most bytes of answers kept for others who ask the same.
-const ANSWERS_KEPT: usize = 16 << 20;
+const ANSWERS_KEPT: usize = 2 << 20;
+/// About how many bytes an answer takes there beside its document.
+const BESIDE_ANSWER: usize = 400;
 
 /// How clouds are asked.
 #[derive(Clone, Debug)]
@@ -231,7 +233,7 @@ impl Upstream {
             self.budget().pause(&inquiry.account, pause, Instant::now());
         }
         match verdict.result {
-            Ok(document) => Landing { weight: Some(document.size()), value: Ok(Arc::new(document)) },
+            Ok(document) => Landing { weight: Some(document.size() + BESIDE_ANSWER), value: Ok(Arc::new(document)) },
             Err(failure) => Landing { value: Err(failure), weight: None },
         }
     }
