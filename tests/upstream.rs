@@ -47,7 +47,16 @@ impl Bed {
     }
 
     async fn with(options: Options) -> Self {
-        let simulator = Simulator::start().await.unwrap();
+        Self::at(Simulator::start().await.unwrap(), options).await
+    }
+
+    /// Where the cloud also speaks HTTP/2, if `http2`.
+    async fn over(http2: bool) -> Self {
+        let clouds = cloudop_simulator::Options { http2, ..cloudop_simulator::Options::default() };
+        Self::at(Simulator::start_with(clouds).await.unwrap(), options()).await
+    }
+
+    async fn at(simulator: Simulator, options: Options) -> Self {
         simulator.put(job(JOB).stage(Stage::state("Running")));
         let connection = Connection {
             endpoint: simulator.url(),
@@ -170,21 +179,43 @@ use FailureKind::*;
 #[case::to_metadata(Fault::Redirect { code: 307, to: "http://169.254.169.254/latest".into() }, RedirectRefused, "a redirect to http://169.254.169.254, ")]
 #[case::to_another_path(Fault::Redirect { code: 308, to: "/elsewhere".into() }, RedirectRefused, "a redirect to another path, ")]
 #[case::no_answer(Fault::NoAnswer, Unreachable, "localhost gave no complete answer within 6 s")]
-#[case::reset(Fault::Reset, Unreachable, "localhost reset the connection")]
-#[case::many_headers(Fault::ManyHeaders(10_000), Unreachable, "the headers of localhost's reply are too large")]
-#[case::huge_header(Fault::HugeHeader(1 << 20), Unreachable, "the headers of localhost's reply are too large")]
-#[case::not_http(Fault::RawReply(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), Unreachable, "the reply of localhost breaks HTTP")]
-#[case::http_0_9(Fault::RawReply(b"{\"status\":{}}".to_vec()), Unreachable, "localhost")]
-#[case::nothing(Fault::RawReply(Vec::new()), Unreachable, "localhost closed the connection before it had answered")]
-#[case::half_a_head(Fault::RawReply(b"HTTP/1.1 200 OK\r\nContent-".to_vec()), Unreachable, "localhost closed the connection before it had answered")]
-#[case::two_lengths(Fault::RawReply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}{".to_vec()), Unreachable, "the reply of localhost breaks HTTP")]
 #[tokio::test]
 async fn a_fault_is_named_repeated_in_equal_words_and_over_with_the_next_poll(
     #[case] fault: Fault,
     #[case] kind: FailureKind,
     #[case] words: &str,
+    #[values(false, true)] http2: bool,
 ) {
-    let bed = Bed::new().await;
+    suffer(fault, kind, words, http2).await;
+}
+
+#[rstest::rstest]
+#[case::reset(Fault::Reset, "localhost reset the connection")]
+#[case::many_headers(Fault::ManyHeaders(10_000), "the headers of localhost's reply are too large")]
+#[case::huge_header(Fault::HugeHeader(1 << 20), "the headers of localhost's reply are too large")]
+#[case::not_http(Fault::RawReply(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), "the reply of localhost breaks HTTP")]
+#[case::http_0_9(Fault::RawReply(b"{\"status\":{}}".to_vec()), "localhost")]
+#[case::nothing(Fault::RawReply(Vec::new()), "localhost closed the connection before it had answered")]
+#[case::half_a_head(Fault::RawReply(b"HTTP/1.1 200 OK\r\nContent-".to_vec()), "localhost closed the connection before it had answered")]
+#[case::two_lengths(Fault::RawReply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}{".to_vec()), "the reply of localhost breaks HTTP")]
+#[tokio::test]
+async fn a_fault_of_http_1_is_so_too(#[case] fault: Fault, #[case] words: &str) {
+    suffer(fault, Unreachable, words, false).await;
+}
+
+#[rstest::rstest]
+#[case::reset(Fault::Reset, "localhost reset the connection")]
+#[case::many_headers(Fault::ManyHeaders(10_000), "the reply of localhost breaks HTTP")]
+#[case::huge_header(Fault::HugeHeader(1 << 20), "the reply of localhost breaks HTTP")]
+#[case::broken_off(Fault::RawReply(Vec::new()), "localhost broke off its answer (HTTP/2 PROTOCOL_ERROR)")]
+#[tokio::test]
+async fn a_fault_of_http_2_is_so_too(#[case] fault: Fault, #[case] words: &str) {
+    suffer(fault, Unreachable, words, true).await;
+}
+
+/// Polls twice into the `fault`, and once after it.
+async fn suffer(fault: Fault, kind: FailureKind, words: &str, http2: bool) {
+    let bed = Bed::over(http2).await;
     bed.simulator.fault(fault, Matcher::any(), 2);
     let began = Instant::now();
     let failure = bed.failure().await;
@@ -206,8 +237,8 @@ async fn a_fault_is_named_repeated_in_equal_words_and_over_with_the_next_poll(
 #[case::ninety_headers(Fault::ManyHeaders(90))]
 #[case::long_header(Fault::HugeHeader(16 << 10))]
 #[tokio::test]
-async fn what_is_only_odd_is_read(#[case] fault: Fault) {
-    let bed = Bed::new().await;
+async fn what_is_only_odd_is_read(#[case] fault: Fault, #[values(false, true)] http2: bool) {
+    let bed = Bed::over(http2).await;
     bed.simulator.fault(fault, Matcher::any(), 1);
     assert_eq!(bed.poll().await.unwrap().state, State::Running);
 }
@@ -242,7 +273,7 @@ async fn a_token_in_a_good_reply_does_not_get_out() {
 #[case::reset(Listener::ResetAfterAccept, "localhost reset the connection")]
 #[case::plain_http(Listener::PlainHttp, "localhost does not speak TLS")]
 #[case::silent(Listener::Silent, "no connection to localhost within 2 s")]
-#[case::go_away(Listener::GoAway, "the reply of localhost breaks HTTP")]
+#[case::go_away(Listener::GoAway, "localhost reset the connection")]
 #[tokio::test]
 async fn a_broken_transport_is_explained_in_equal_words(#[case] listener: Listener, #[case] words: &str) {
     let mut bed = Bed::new().await;

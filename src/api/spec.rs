@@ -1,5 +1,7 @@
 //! What users write.
 
+use std::sync::Arc;
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +55,7 @@ pub struct CloudOperationSpec {
     pub provider: Provider,
     /// The ID the cloud gave when it accepted the operation. Immutable.
     #[schemars(regex(pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$"), length(min = 1, max = 253))]
-    pub operation_id: String,
+    pub operation_id: Box<str>,
     /// The Secret, in this namespace, that holds the credentials and, where the region does not give it, the endpoint.
     pub credentials_ref: CredentialsRef,
     /// Seconds between two polls, in place of the adaptive schedule (5 to 60 seconds by the operation's age or
@@ -97,5 +99,5 @@ pub struct CredentialsRef {
         regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
         length(min = 1, max = 253)
     )]
-    pub name: String,
+    pub name: Arc<str>,
 }

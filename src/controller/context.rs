@@ -1,7 +1,6 @@
 //! What reconciles share, and what the process knows of itself.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use kube::runtime::reflector::Store;
 use kube::{Client, Resource};
 
 use super::Guarded;
+use super::changes::hash;
 use crate::api::{CloudOperation, CloudOperationStatus};
 use crate::credentials::Secrets;
 use crate::decision::{Memory, Poll};
@@ -35,8 +35,8 @@ pub struct Context {
     pub(super) announcer: Announcer,
     /// When this process began to follow operations.
     led_since: OnceLock<Timestamp>,
-    /// By namespace and name, so that whatever is created anew takes its namesake's place.
-    followed: Mutex<HashMap<Box<str>, Followed>>,
+    /// By a hash of namespace and name, so that whatever is created anew takes its namesake's place.
+    followed: Mutex<HashMap<u64, Followed>>,
     stores: Mutex<Vec<Store<Guarded>>>,
     stage: AtomicU8,
     /// What is counted.
@@ -129,14 +129,14 @@ impl Context {
     /// What is kept of `operation`, nothing where that is of a namesake.
     pub(super) fn recall(&self, operation: &CloudOperation) -> Followed {
         let identity = identity(operation);
-        self.followed().get(&key(operation.meta())).filter(|kept| kept.identity == identity).copied().unwrap_or_default()
+        self.followed().get(&key(&operation.metadata)).filter(|kept| kept.identity == identity).copied().unwrap_or_default()
     }
 
     /// Plans the next poll for the time `due`, and keeps what else is known of `operation`.
     pub(super) fn plan(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, followed: Followed) {
         let due = Instant::now().checked_add(elapsed(now, due));
         let followed = Followed { identity: identity(operation), due, ..followed };
-        self.followed().insert(key(operation.meta()), followed);
+        self.followed().insert(key(&operation.metadata), followed);
     }
 
     /// Plans another look at once, for which the answer that could not be written counts as news again.
@@ -165,7 +165,7 @@ impl Context {
         }
     }
 
-    fn followed(&self) -> MutexGuard<'_, HashMap<Box<str>, Followed>> {
+    fn followed(&self) -> MutexGuard<'_, HashMap<u64, Followed>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -193,14 +193,10 @@ impl Context {
     }
 }
 
-/// No part of it has a slash.
-fn key(object: &ObjectMeta) -> Box<str> {
-    let [namespace, name] = [&object.namespace, &object.name].map(|part| part.as_deref().unwrap_or_default());
-    [namespace, "/", name].concat().into()
+fn key(object: &ObjectMeta) -> u64 {
+    hash(&(&object.namespace, &object.name))
 }
 
 fn identity(operation: &CloudOperation) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    operation.metadata.uid.hash(&mut hasher);
-    hasher.finish()
+    hash(&operation.metadata.uid)
 }

@@ -1,31 +1,34 @@
 //! The shell around the core: watches objects, asks clouds, writes statuses. The only place that knows both Kubernetes
 //! and a cloud, and that reads the clock.
 
+mod changes;
 mod context;
 mod listing;
 mod texts;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::{PredicateConfig, WatchStreamExt, reflector, watcher};
+use kube::runtime::controller::{self, Action, ReconcileReason, ReconcileRequest, applier};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+use changes::Changes;
 use context::Followed;
 pub use context::{Context, Stage};
 use texts::Texts;
 
-use crate::api::{CloudOperation, CloudOperationStatus, REQUESTED_AT};
+use crate::api::{CloudOperation, CloudOperationStatus};
 use crate::auth::Account;
 use crate::credentials::Freshness;
 use crate::decision::{Decision, Next, Poll, Step, decide, ending, has_request, is_over, next};
@@ -87,7 +90,7 @@ pub async fn run(
     }
     let (reader, writer) = reflector::store();
     context.stores().push(reader.clone());
-    let mut texts = Texts::default();
+    let (mut texts, mut changes_seen) = (Texts::default(), Changes::default());
     let events = watcher(api, config).default_backoff().modify(move |object| {
         object.meta_mut().managed_fields = None;
         object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
@@ -98,12 +101,11 @@ pub async fn run(
     let changes = listing::as_changes(events, reader.clone())
         .reflect(writer)
         .applied_objects()
-        .predicate_filter(what_users_change, PredicateConfig::default());
-    Controller::for_stream(changes, reader)
-        .with_config(controller::Config::default().concurrency(concurrency))
-        .graceful_shutdown_on(stop)
-        // Boxed, as they are moved from hand to hand.
-        .run(|object, context| Box::pin(reconcile_safely(object, context)), retry_later, Arc::clone(&context))
+        .try_filter(move |object| std::future::ready(changes_seen.is_new(object)))
+        .map_ok(request)
+        .take_until(stop);
+    let config = controller::Config::default().concurrency(concurrency);
+    applier(start_reconcile, retry_later, Arc::clone(&context), reader, changes, config)
         .for_each(|result| {
             match result {
                 Ok(_) => {}
@@ -125,15 +127,20 @@ pub async fn run(
         .await;
 }
 
-/// A hash of what a user can change, so that our own writes wake nobody; a phase that someone edits back from its end
-/// does.
-fn what_users_change(object: &Guarded) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    let meta = object.meta();
-    (&meta.uid, meta.generation, meta.deletion_timestamp.is_some()).hash(&mut hasher);
-    object.annotations().get(REQUESTED_AT).hash(&mut hasher);
-    object.0.as_ref().is_ok_and(|o| o.status.as_ref().is_some_and(is_over)).hash(&mut hasher);
-    Some(hasher.finish())
+/// A request to look at `object`, which is named by no more than it takes: of each there are two.
+fn request(object: Guarded) -> ReconcileRequest<Guarded> {
+    let mut obj_ref = ObjectRef::new(&object.name_any());
+    obj_ref.namespace = object.namespace();
+    ReconcileRequest { obj_ref, reason: ReconcileReason::ObjectUpdated }
+}
+
+/// In a task, which ends with the controller: all that are under way are looked at whenever one of them has ended.
+fn start_reconcile(
+    object: Arc<Guarded>,
+    context: Arc<Context>,
+) -> impl Future<Output = Result<Action, Error>> + Unpin {
+    AbortOnDropHandle::new(tokio::spawn(reconcile_safely(object, context)))
+        .map(|ended| ended.unwrap_or(Err(Error::Panicked)))
 }
 
 async fn reconcile_safely(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {

@@ -8,7 +8,7 @@ use crate::api::CloudOperation;
 /// How many texts are looked through at least for those that nobody has any more.
 const FEW: usize = 1000;
 
-/// The texts of all objects' statuses.
+/// The texts of all objects.
 #[derive(Default)]
 pub(super) struct Texts {
     known: HashSet<Arc<str>>,
@@ -19,22 +19,25 @@ pub(super) struct Texts {
 impl Texts {
     /// Lets `operation` share its texts with others, and gives back memory that it does not use.
     pub(super) fn share(&mut self, operation: &mut CloudOperation) {
+        self.share_one(&mut operation.spec.credentials_ref.name);
         let Some(status) = &mut operation.status else { return };
         status.conditions.shrink_to_fit();
         status.sub_jobs.shrink_to_fit();
         let of_conditions = status.conditions.iter_mut().flat_map(|condition| {
             [&mut condition.type_, &mut condition.status, &mut condition.reason, &mut condition.message]
         });
-        let own = [&mut status.provider, &mut status.upstream_state, &mut status.operation_type];
-        for text in of_conditions.chain(own.into_iter().flatten()) {
-            match self.known.get(text) {
-                Some(known) => text.clone_from(known),
-                None => _ = self.known.insert(Arc::clone(text)),
-            }
-        }
+        let others = [&mut status.provider, &mut status.upstream_state, &mut status.operation_type];
+        of_conditions.chain(others.into_iter().flatten()).for_each(|text| self.share_one(text));
         if self.known.len() > self.most {
             self.known.retain(|text| Arc::strong_count(text) > 1);
             self.most = (self.known.len() * 2).max(FEW);
+        }
+    }
+
+    fn share_one(&mut self, text: &mut Arc<str>) {
+        match self.known.get(text) {
+            Some(known) => text.clone_from(known),
+            None => _ = self.known.insert(Arc::clone(text)),
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::provider::Provider;
 
 /// The most that is read of a reply.
 const LONGEST_BODY: usize = 1 << 20;
+/// The most that is read of a reply's headers over HTTP/2; over HTTP/1.1 hyper has a bound of its own, about 400 KiB.
+const LONGEST_HEADERS: u32 = 128 << 10;
 /// The most clients kept beside the first: one for each bundle of authorities.
 const MOST_CLIENTS: usize = 32;
 /// Longer than the longest time between two polls of a running operation, so that they share a connection.
@@ -164,6 +166,7 @@ fn build(
         .timeout(options.timeout)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(MOST_IDLE_CONNECTIONS)
+        .http2_max_header_list_size(LONGEST_HEADERS)
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .dns_resolver(Arc::new(resolver))

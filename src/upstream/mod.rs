@@ -47,7 +47,7 @@ const MOST_PAGES: usize = 40;
 /// no change is seen later than an interval after it happened.
 const LISTS_SHARED: f64 = 0.9;
 /// The most bytes of answers kept for others who ask the same.
-const ANSWERS_KEPT: usize = 2 << 20;
+const ANSWERS_KEPT: usize = 1 << 20;
 /// About how many bytes an answer takes there beside its document.
 const BESIDE_ANSWER: usize = 400;
 

@@ -45,6 +45,9 @@ fn cause(error: &reqwest::Error, host: &str, limits: Limits) -> String {
         .filter_map(|cause| cause.downcast_ref())
         .map(io::Error::kind)
         .find(|kind| *kind != io::ErrorKind::Other);
+    let http2 = find::<h2::Error>(error);
+    // It does not give its cause as others do.
+    let io = io.or_else(|| http2.and_then(h2::Error::get_io).map(io::Error::kind));
     let hyper = find::<hyper::Error>(error);
     match io {
         Some(io::ErrorKind::ConnectionRefused) => format!("{host} refuses the connection"),
@@ -64,6 +67,16 @@ fn cause(error: &reqwest::Error, host: &str, limits: Limits) -> String {
         _ if hyper.is_some_and(hyper::Error::is_incomplete_message) => {
             format!("{host} closed the connection before it had answered")
         }
+        // Which of these it is depends on what is noticed first.
+        _ if http2.is_some_and(h2::Error::is_go_away)
+            || hyper.is_some_and(|error| error.is_canceled() || error.is_closed()) =>
+        {
+            format!("{host} reset the connection")
+        }
+        _ if let Some(reason) = http2.and_then(h2::Error::reason) => match http2.is_some_and(h2::Error::is_remote) {
+            true => format!("{host} broke off its answer (HTTP/2 {reason:?})"),
+            false => format!("the reply of {host} breaks HTTP"),
+        },
         _ if error.is_connect() => format!("no connection to {host}"),
         _ => format!("the connection to {host} failed"),
     }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::Semaphore, task::JoinSet};
 
 use crate::{
-    plan::{ACCOUNTS, Plan, secret, token},
+    plan::{ACCOUNTS, Plan, Scenario, secret, token},
     subject::beside,
 };
 
@@ -43,6 +43,9 @@ impl Clouds {
         fs::write(&scenario, plan.scenario_file())?;
         let mut command = Command::new(beside("cloudop-simulator"));
         command.args(["--listen", "127.0.0.1:0", "--scenario"]).arg(scenario).arg("--ca-out").arg(&ca);
+        if plan.scenario == Scenario::Http1 {
+            command.arg("--http1");
+        }
         let process = Process::spawn("simulator", command)?;
         let line = process.wait_for_log("listening on ", Duration::from_secs(60))?;
         let url = line.trim_start_matches("listening on ").to_owned();

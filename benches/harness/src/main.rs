@@ -35,7 +35,7 @@ struct Arguments {
     subjects: Vec<Subject>,
 
     /// How the operations lie in their clouds
-    #[arg(long, value_delimiter = ',', value_enum, default_value = "single,listed")]
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "single,http1,listed")]
     scenarios: Vec<Scenario>,
 
     /// The shortest window to measure in, in seconds; it is rounded up to whole poll intervals
@@ -79,8 +79,12 @@ fn measure(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         for &size in &arguments.sizes {
             let plan = Plan::new(scenario, size);
             for &subject in &arguments.subjects {
-                // Where operations share collections, these would do the same as where they don't.
-                let again = scenario == Scenario::Listed && matches!(subject, Subject::Kopf | Subject::Floor);
+                // kopf knows no HTTP/2 and no lists, and the floor no lists: they would do the same as in *single*.
+                let again = match subject {
+                    Subject::Kopf => scenario != Scenario::Single,
+                    Subject::Floor => scenario == Scenario::Listed,
+                    Subject::Cloudop | Subject::Twin => false,
+                };
                 if again || subject == Subject::Kopf && size > arguments.kopf_sizes_up_to {
                     continue;
                 }

@@ -18,6 +18,8 @@ pub enum Scenario {
     /// Five providers in equal parts; each operation alone in its project, cluster, space or instance, so that every
     /// poll is a request of its own for everybody.
     Single,
+    /// As single, and the clouds speak HTTP/1.1 only.
+    Http1,
     /// The four providers that can list, in equal parts; twenty operations of one account in each collection.
     Listed,
 }
@@ -26,6 +28,7 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Single => "single",
+            Self::Http1 => "http1",
             Self::Listed => "listed",
         })
     }
@@ -79,7 +82,7 @@ impl Plan {
         let interval = u64::try_from(size.div_ceil(RATE)).unwrap_or(u64::MAX).max(1);
         let operations = (0..size)
             .map(|number| match scenario {
-                Scenario::Single => {
+                Scenario::Single | Scenario::Http1 => {
                     let apis = [Api::Numspot, Api::Upgrade, Api::Fleet, Api::Job, Api::Sbercloud];
                     // Shifted every time around, so that each account has every provider.
                     let api = apis[(number + number / ACCOUNTS) % apis.len()];

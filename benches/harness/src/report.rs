@@ -42,7 +42,7 @@ pub fn render(machine: &[String], results: &[Outcome]) -> String {
         let _ = writeln!(text, "- {line}");
     }
     let _ = writeln!(text, "- Command: `make bench{given}`");
-    for scenario in [Scenario::Single, Scenario::Listed] {
+    for scenario in [Scenario::Single, Scenario::Http1, Scenario::Listed] {
         let results: Vec<&Outcome> = results.iter().filter(|outcome| outcome.scenario == scenario).collect();
         if !results.is_empty() {
             let _ = write!(text, "\n## Scenario *{scenario}*\n\n");
