@@ -47,6 +47,17 @@ struct Read {
     accounts: Result<Arc<Accounts>, PollFailure>,
 }
 
+impl Read {
+    /// What was read of the account, unless that cannot be used and is old enough to be read again.
+    fn account(&self, name: &str, provider: &Provider) -> Option<Result<Arc<Account>, PollFailure>> {
+        let account = match &self.accounts {
+            Ok(accounts) => accounts.get(name, provider),
+            Err(failure) => Err(failure.clone()),
+        };
+        (account.is_ok() || self.at.elapsed() < FRESH_FAILURE).then_some(account)
+    }
+}
+
 /// What one reading of a Secret says, worked out once for all who use it.
 struct Accounts {
     data: Data,
@@ -86,25 +97,31 @@ impl Secrets {
         freshness: Freshness,
     ) -> Result<Result<Arc<Account>, PollFailure>, Arc<kube::Error>> {
         let key = (namespace.to_owned(), name.to_owned());
-        let is_fresh = match (freshness, self.read.get(&key).await) {
-            (Freshness::Minute, _) => true,
-            (Freshness::AfterRefusal, Some(read)) => {
-                read.freshness == Freshness::AfterRefusal && read.at.elapsed() < FRESH_FAILURE
-            }
-            (Freshness::AfterRefusal, None) | (Freshness::Now, _) => false,
-        };
-        if !is_fresh {
-            self.read.invalidate(&key).await;
-        }
-        loop {
-            let get = self.get(namespace, name, freshness);
-            let Read { at, accounts, .. } = self.read.try_get_with(key.clone(), get).await?;
-            let account = accounts.and_then(|accounts| accounts.get(name, provider));
-            if account.is_ok() || at.elapsed() < FRESH_FAILURE {
+        if let Some(read) = self.read.get(&key).await {
+            let is_fresh = match freshness {
+                Freshness::Minute => true,
+                Freshness::AfterRefusal => {
+                    read.freshness == Freshness::AfterRefusal && read.at.elapsed() < FRESH_FAILURE
+                }
+                Freshness::Now => false,
+            };
+            if is_fresh && let Some(account) = read.account(name, provider) {
                 return Ok(account);
             }
             self.read.invalidate(&key).await;
         }
+        // Boxed, as nearly always it was there.
+        Box::pin(async {
+            loop {
+                let get = self.get(namespace, name, freshness);
+                let read = self.read.try_get_with(key.clone(), get).await?;
+                if let Some(account) = read.account(name, provider) {
+                    return Ok(account);
+                }
+                self.read.invalidate(&key).await;
+            }
+        })
+        .await
     }
 
     async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Result<Read, kube::Error> {

@@ -134,28 +134,26 @@ fn request(object: Guarded) -> ReconcileRequest<Guarded> {
     ReconcileRequest { obj_ref, reason: ReconcileReason::ObjectUpdated }
 }
 
-/// In a task, which ends with the controller: all that are under way are looked at whenever one of them has ended.
 fn start_reconcile(
     object: Arc<Guarded>,
     context: Arc<Context>,
 ) -> impl Future<Output = Result<Action, Error>> + Unpin {
-    AbortOnDropHandle::new(tokio::spawn(reconcile_safely(object, context)))
-        .map(|ended| ended.unwrap_or(Err(Error::Panicked)))
-}
-
-async fn reconcile_safely(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
-    let result = survive(reconcile(Arc::clone(&object), Arc::clone(&context))).await;
-    if let Err(error) = &result {
-        context.postpone(&object, pause_after(error));
-    }
-    context.metrics.count_reconcile(started.elapsed());
-    result
+    let (worked_on, with) = (Arc::clone(&object), Arc::clone(&context));
+    contain(async move { reconcile(&worked_on, &with).await }).inspect(move |result| {
+        if let Err(error) = result {
+            context.postpone(&object, pause_after(error));
+        }
+        context.metrics.count_reconcile(started.elapsed());
+    })
 }
 
-/// A panic in one reconcile would end the controller of all objects.
-async fn survive(reconcile: impl Future<Output = Result<Action, Error>>) -> Result<Action, Error> {
-    std::panic::AssertUnwindSafe(reconcile).catch_unwind().await.unwrap_or(Err(Error::Panicked))
+/// Runs `reconcile` in a task: a panic in it would end the controller of all objects. All that are under way are looked
+/// at whenever one has ended, which is quickly done with tasks. It ends with the controller.
+fn contain(
+    reconcile: impl Future<Output = Result<Action, Error>> + Send + 'static,
+) -> impl Future<Output = Result<Action, Error>> + Unpin {
+    AbortOnDropHandle::new(tokio::spawn(reconcile)).map(|ended| ended.unwrap_or(Err(Error::Panicked)))
 }
 
 fn pause_after(error: &Error) -> Duration {
@@ -166,7 +164,7 @@ fn retry_later(_: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
     Action::requeue(pause_after(error))
 }
 
-async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile(object: &Guarded, context: &Context) -> Result<Action, Error> {
     let operation = match &object.0 {
         Ok(operation) => operation,
         Err(invalid) => {
@@ -191,7 +189,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
             context.plan(operation, at, now, followed);
             return Ok(requeue_at(at, now));
         }
-        Step::Poll => match ask_in_span(operation, &followed, &context).await? {
+        Step::Poll => match ask_in_span(operation, &followed, context).await? {
             Ok(poll) => {
                 context.count_poll(operation, &poll, came.saturating_duration_since(wanted_since));
                 followed.answered = Instant::now().checked_sub(poll.age);
@@ -210,7 +208,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     if let (Some(later), Next::Poll(at)) = (later, &mut decision.next) {
         *at = later.min(*at);
     }
-    apply(operation, decision, followed, &context, now).await
+    apply(operation, decision, followed, context, now).await
 }
 
 /// As [`ask`], in a span that tells how it went in words that are ours.
@@ -297,7 +295,7 @@ async fn apply(
 ) -> Result<Action, Error> {
     let Decision { status, next, mut notices, memory } = decision;
     if operation.status.as_ref() != Some(&status) {
-        match write_status(operation, &status, context).await {
+        match Box::pin(write_status(operation, &status, context)).await {
             Ok(()) => {
                 context.metrics.count_write("written");
                 log_transition(operation, &status);
@@ -327,7 +325,7 @@ async fn apply(
     for (nth, notice) in (0..).zip(&notices) {
         // So that readers who sort by time see what happened first.
         let at = after(now, Duration::from_micros(nth));
-        context.announcer.announce(operation, notice, at).await;
+        Box::pin(context.announcer.announce(operation, notice, at)).await;
     }
     match next {
         Next::Poll(at) => {
@@ -343,7 +341,7 @@ async fn apply(
             context.forget(&operation.metadata);
             Ok(requeue_at(at, now))
         }
-        Next::Delete(_) => delete(operation, context).await,
+        Next::Delete(_) => Box::pin(delete(operation, context)).await,
     }
 }
 

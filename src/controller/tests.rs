@@ -9,7 +9,7 @@ use kube::{Client, Config};
 use serde_json::json;
 
 use super::context::{Context, Followed};
-use super::{Error, Guarded, pause_after, reconcile_safely, survive};
+use super::{Error, Guarded, contain, pause_after, start_reconcile};
 use crate::upstream::{Options, Upstream};
 
 /// A process whose API server is not there.
@@ -57,14 +57,14 @@ async fn an_api_server_that_is_away_for_long_does_not() {
     let (context, object) = (Arc::new(context()), operation());
     plan(&context, &object, 1810);
     let began = Instant::now();
-    let result = reconcile_safely(Arc::new(object), Arc::clone(&context)).await;
+    let result = start_reconcile(Arc::new(object), Arc::clone(&context)).await;
     assert!(matches!(result, Err(Error::ReadSecret(_))), "{result:?}");
     assert_eq!(context.stuck(), None, "after {:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_panic_in_one_reconcile_is_an_error_of_that_one_and_tried_again_later() {
-    let result = survive(async { panic!("a defect") }).await;
+    let result = contain(async { panic!("a defect") }).await;
     assert!(matches!(result, Err(Error::Panicked)), "{result:?}");
     assert_eq!(pause_after(&Error::Panicked), Duration::from_secs(60));
 }

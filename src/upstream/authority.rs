@@ -66,7 +66,8 @@ impl Authority<'_> {
                 Ok(Signed { headers, minted: None })
             }
             Credential::Client { .. } | Credential::Password { .. } | Credential::ServiceKey { .. } => {
-                let token = self.tokens.get(&name(provider, account), self.mint(provider, account)).await?;
+                // Boxed, as the others need no room for it.
+                let token = Box::pin(self.tokens.get(&name(provider, account), self.mint(provider, account))).await?;
                 Ok(Signed { headers: token_headers(&token, provider.token_header())?, minted: Some(token) })
             }
         }
