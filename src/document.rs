@@ -263,8 +263,7 @@ impl<'a> Json<'a> {
             if !here.is_object() {
                 return None;
             }
-            let named =
-                |test: &dyn Fn(&str) -> bool| here.children().find(|c| c.key().is_some_and(test));
+            let named = |test: &dyn Fn(&str) -> bool| here.children().find(|c| c.key().is_some_and(test));
             here = named(&|k| k == key).or_else(|| named(&|k| k.eq_ignore_ascii_case(key)))?;
         }
         (!matches!(here.node().value, Value::Null)).then_some(here)

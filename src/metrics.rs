@@ -21,9 +21,10 @@ pub struct Labels(Label, Option<Label>);
 
 impl EncodeLabelSet for Labels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [Some(&self.0), self.1.as_ref()].into_iter().flatten().try_for_each(|(name, value)| {
-            (*name, value.as_ref()).encode(encoder.encode_label())
-        })
+        [Some(&self.0), self.1.as_ref()]
+            .into_iter()
+            .flatten()
+            .try_for_each(|(name, value)| (*name, value.as_ref()).encode(encoder.encode_label()))
     }
 }
 

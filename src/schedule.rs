@@ -44,10 +44,10 @@ pub fn fault_delay(lasted: Duration, is_configuration: bool) -> Duration {
     lasted.clamp(if is_configuration { SHORTEST_CONFIGURATION_FAULT } else { SHORTEST }, LONGEST_FAULT)
 }
 
-/// How long an object that was followed before a restart waits for its first poll: a share of one interval by its UID,
-/// so that all together come back at their usual rate.
-pub fn spread(interval: Duration, uid: &str) -> Duration {
-    interval.mul_f64(fraction(&[uid.as_bytes()]))
+/// How long an object that was followed before a restart waits for its first poll: a share of one interval by its
+/// `place`, so that all together come back at their usual rate.
+pub fn spread(interval: Duration, place: &str) -> Duration {
+    interval.mul_f64(fraction(&[place.as_bytes()]))
 }
 
 /// The time from `start` to `now`; zero where the clock stepped back.

@@ -129,7 +129,11 @@ impl Context {
     /// What is kept of `operation`, nothing where that is of a namesake.
     pub(super) fn recall(&self, operation: &CloudOperation) -> Followed {
         let identity = identity(operation);
-        self.followed().get(&key(&operation.metadata)).filter(|kept| kept.identity == identity).copied().unwrap_or_default()
+        self.followed()
+            .get(&key(&operation.metadata))
+            .filter(|kept| kept.identity == identity)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Plans the next poll for the time `due`, and keeps what else is known of `operation`.

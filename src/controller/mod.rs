@@ -4,9 +4,9 @@
 mod changes;
 mod context;
 mod listing;
-mod texts;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +29,6 @@ pub use context::{Context, Stage};
 use texts::Texts;
 
 use crate::api::{CloudOperation, CloudOperationStatus};
-use crate::auth::Account;
 use crate::credentials::Freshness;
 use crate::decision::{Decision, Next, Poll, Step, decide, ending, has_request, is_over, next};
 use crate::schedule::{after, elapsed, poll_interval};
@@ -134,10 +133,7 @@ fn request(object: Guarded) -> ReconcileRequest<Guarded> {
     ReconcileRequest { obj_ref, reason: ReconcileReason::ObjectUpdated }
 }
 
-fn start_reconcile(
-    object: Arc<Guarded>,
-    context: Arc<Context>,
-) -> impl Future<Output = Result<Action, Error>> + Unpin {
+fn start_reconcile(object: Arc<Guarded>, context: Arc<Context>) -> impl Future<Output = Result<Action, Error>> + Unpin {
     let started = Instant::now();
     let (worked_on, with) = (Arc::clone(&object), Arc::clone(&context));
     contain(async move { reconcile(&worked_on, &with).await }).inspect(move |result| {
@@ -254,14 +250,14 @@ async fn ask(
     let name = &operation.spec.credentials_ref.name;
     let provider = &operation.spec.provider;
     let mut freshness = if is_wanted_now { Freshness::Now } else { Freshness::Minute };
-    let mut refused: Option<(Arc<Account>, Poll)> = None;
+    let mut refused: Option<(Arc<str>, Poll)> = None;
     loop {
         let loaded = context.secrets.load(namespace, name, provider, freshness).await.map_err(Error::ReadSecret)?;
         let account = match loaded {
             Ok(account) => account,
             Err(failure) => return Ok(Ok(Poll { result: Err(failure), age: Duration::ZERO })),
         };
-        if let Some((_, poll)) = refused.take_if(|(refused, _)| refused.name == account.name) {
+        if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account.name) {
             return Ok(Ok(poll));
         }
         let operation_id = &operation.spec.operation_id;
@@ -279,7 +275,7 @@ async fn ask(
                 }
                 // The Secret may have been renewed since it was read.
                 freshness = Freshness::AfterRefusal;
-                refused = Some((account, poll));
+                refused = Some((Arc::clone(&account.name), poll));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{shared, stamp};
-use crate::api::{CloudOperation, Condition, CloudOperationStatus, ConditionType, Phase, Reason};
+use crate::api::{CloudOperation, CloudOperationStatus, Condition, ConditionType, Phase, Reason};
 use crate::observation::PollFailure;
 use crate::schedule::elapsed;
 use crate::wording::clean;

@@ -36,8 +36,8 @@ pub(super) fn write(
     });
     status.upstream_state = Some(shared(old.upstream_state.as_ref(), &clean(&observation.upstream_state, WORD)));
     status.upstream_uid = uid(observation).or(old.upstream_uid.clone());
-    status.operation_type = clean_some(observation.operation_type.as_deref(), NAME)
-        .map(|kind| shared(old.operation_type.as_ref(), &kind));
+    status.operation_type =
+        clean_some(observation.operation_type.as_deref(), NAME).map(|kind| shared(old.operation_type.as_ref(), &kind));
     status.target = target(observation).map(Box::new);
     status.progress = progress(old, observation).map(Box::new);
     status.sub_jobs = sub_jobs(old, &observation.sub_jobs, now);

@@ -106,7 +106,9 @@ pub fn next(operation: &CloudOperation, due: Option<Timestamp>, now: Timestamp) 
     let uid = operation.metadata.uid.as_deref().unwrap_or_default();
     let due = due.unwrap_or_else(|| {
         let interval = poll_interval(operation, status, uid, now);
-        let at = in_step(after(now, spread(interval, uid)), interval);
+        // Those of one collection come back together, so that from the start one request serves them all.
+        let place = operation.spec.provider.list().map_or_else(|| uid.to_owned(), |list| list.path);
+        let at = in_step(after(now, spread(interval, &place)), interval);
         at.min(deadlines(operation, status).min().unwrap_or(Timestamp::MAX)).max(now)
     });
     if due <= now && due != Timestamp::MAX { Step::Poll } else { Step::Wait(due) }

@@ -78,11 +78,7 @@ impl Authority<'_> {
         self.tokens.renew(&name(provider, account), refused).await
     }
 
-    async fn mint(
-        &self,
-        provider: &Provider,
-        account: &Account,
-    ) -> Result<Minted, (PollFailure, Option<Duration>)> {
+    async fn mint(&self, provider: &Provider, account: &Account) -> Result<Minted, (PollFailure, Option<Duration>)> {
         let without_pause = |failure| (failure, None);
         let exchange = exchange(&account.connection, &provider.sign_in()).map_err(|why| {
             let message = format!("the Secret's key iamEndpoint cannot be used: {why}");

@@ -28,6 +28,17 @@ pub struct Collections {
     swept: Option<Instant>,
 }
 
+/// How an operation is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// With the others of its collection.
+    List,
+    /// By itself.
+    Alone,
+    /// By itself, unless others join at the same moment.
+    AloneSoFar,
+}
+
 #[derive(Debug, Default)]
 struct Collection {
     /// In the order of `operation`.
@@ -56,17 +67,17 @@ impl Follower {
 }
 
 impl Collections {
-    /// Notes that someone asks for `operation_id` every `interval`. Says whether its `list` is the way to ask.
-    pub fn join(&mut self, list: &Inquiry, operation_id: &str, interval: Duration, now: Instant) -> bool {
+    /// Notes that someone asks for `operation_id` every `interval`. Says how he is to ask.
+    pub fn join(&mut self, list: &Inquiry, operation_id: &str, interval: Duration, now: Instant) -> Way {
         self.sweep(now);
         let operation = self.hasher.hash_one(operation_id);
         let collection = self.by_list.entry(self.hasher.hash_one(list)).or_default();
         let until = now + FOLLOWED + interval.saturating_mul(2);
-        let is_listed = match collection.place(operation) {
+        let (is_listed, is_new) = match collection.place(operation) {
             Ok(place) => {
                 let follower = &mut collection.followers[place];
                 follower.until = until;
-                follower.is_listed(now)
+                (follower.is_listed(now), false)
             }
             Err(place) => {
                 // Most stay alone.
@@ -74,12 +85,16 @@ impl Collections {
                     collection.followers.reserve_exact(1);
                 }
                 collection.followers.insert(place, Follower { operation, until, unlisted_until: None });
-                true
+                (true, true)
             }
         };
         let is_usable = collection.set_aside_until.is_none_or(|until| until <= now);
         let mut listed = collection.followers.iter().filter(|follower| follower.is_listed(now));
-        is_usable && is_listed && listed.nth(1).is_some()
+        match is_usable && is_listed {
+            true if listed.nth(1).is_some() => Way::List,
+            true if is_new => Way::AloneSoFar,
+            _ => Way::Alone,
+        }
     }
 
     /// Notes that `operation_id` was not in its `list`.
@@ -126,11 +141,11 @@ mod tests {
     #[test]
     fn a_list_pays_once_two_of_its_operations_are_followed() {
         let (mut collections, now) = (Collections::default(), Instant::now());
-        assert!(!collections.join(&list("x"), "one", SECOND, now));
-        assert!(!collections.join(&list("x"), "one", SECOND, now), "the same again is no second");
-        assert!(!collections.join(&list("y"), "two", SECOND, now), "another collection");
-        assert!(collections.join(&list("x"), "two", SECOND, now));
-        assert!(collections.join(&list("x"), "one", SECOND, now));
+        assert_ne!(collections.join(&list("x"), "one", SECOND, now), Way::List);
+        assert_ne!(collections.join(&list("x"), "one", SECOND, now), Way::List, "the same again is no second");
+        assert_ne!(collections.join(&list("y"), "two", SECOND, now), Way::List, "another collection");
+        assert_eq!(collections.join(&list("x"), "two", SECOND, now), Way::List);
+        assert_eq!(collections.join(&list("x"), "one", SECOND, now), Way::List);
     }
 
     #[test]
@@ -138,8 +153,12 @@ mod tests {
         let (mut collections, now) = (Collections::default(), Instant::now());
         collections.join(&list("x"), "quick", SECOND, now);
         collections.join(&list("x"), "slow", 3600 * SECOND, now);
-        assert!(collections.join(&list("x"), "quick", SECOND, now + 7000 * SECOND), "twice its interval is not long");
-        assert!(!collections.join(&list("x"), "quick", SECOND, now + 9000 * SECOND));
+        assert_eq!(
+            collections.join(&list("x"), "quick", SECOND, now + 7000 * SECOND),
+            Way::List,
+            "twice its interval is not long"
+        );
+        assert_ne!(collections.join(&list("x"), "quick", SECOND, now + 9000 * SECOND), Way::List);
         collections.join(&list("z"), "last", SECOND, now + 20_000 * SECOND);
         assert_eq!(collections.by_list.len(), 1, "the forgotten take no memory");
     }
@@ -151,11 +170,11 @@ mod tests {
             collections.join(&list("x"), id, 60 * SECOND, now);
         }
         collections.miss(&list("x"), "one", now);
-        assert!(!collections.join(&list("x"), "one", 60 * SECOND, now));
-        assert!(collections.join(&list("x"), "two", 60 * SECOND, now), "two are left");
+        assert_ne!(collections.join(&list("x"), "one", 60 * SECOND, now), Way::List);
+        assert_eq!(collections.join(&list("x"), "two", 60 * SECOND, now), Way::List, "two are left");
         collections.miss(&list("x"), "two", now);
-        assert!(!collections.join(&list("x"), "three", 60 * SECOND, now), "one alone is left");
-        assert!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE));
+        assert_ne!(collections.join(&list("x"), "three", 60 * SECOND, now), Way::List, "one alone is left");
+        assert_eq!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE), Way::List);
     }
 
     #[test]
@@ -166,8 +185,8 @@ mod tests {
         }
         assert!(collections.set_aside(&list("x"), now));
         assert!(!collections.set_aside(&list("x"), now));
-        assert!(!collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE / 2));
-        assert!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE));
+        assert_ne!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE / 2), Way::List);
+        assert_eq!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE), Way::List);
         assert!(collections.set_aside(&list("x"), now + SET_ASIDE));
     }
 }

@@ -35,7 +35,7 @@ use crate::provider::Provider;
 use authority::{Authority, Signed};
 use budget::Budget;
 use client::{Call, Client};
-use collections::Collections;
+use collections::{Collections, Way};
 use egress::{Egress, Endpoint};
 use flight::{Flights, Landing, Service};
 use redaction::Redaction;
@@ -192,7 +192,7 @@ impl Upstream {
         let alone = visit.inquiry(provider.request(operation_id));
         if let Some(list) = provider.list().map(|request| visit.inquiry(request)) {
             let is_only_way = list == alone;
-            if is_only_way || self.collections().join(&list, operation_id, interval, Instant::now()) {
+            if is_only_way || self.join(&list, operation_id, interval).await {
                 let found = match visit.read(list.clone(), interval.mul_f64(LISTS_SHARED), Provider::find).await {
                     Ok(found) => found,
                     Err(later) => return Outcome::Later(later),
@@ -212,6 +212,18 @@ impl Upstream {
             Ok(found) => visit.conclude(found),
             Err(later) => Outcome::Later(later),
         }
+    }
+
+    /// Whether its `list` is the way to ask for the operation. Who is new and alone looks again when those who have come
+    /// at the same moment have joined, too, as after a restart.
+    async fn join(&self, list: &Inquiry, operation_id: &str, interval: Duration) -> bool {
+        let join = || self.collections().join(list, operation_id, interval, Instant::now());
+        let mut way = join();
+        if way == Way::AloneSoFar {
+            tokio::task::yield_now().await;
+            way = join();
+        }
+        way == Way::List
     }
 
     async fn ask(

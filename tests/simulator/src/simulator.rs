@@ -86,7 +86,8 @@ impl Simulator {
         };
         let shared = Arc::new(Shared::new(World::new(accounts, options.speed), options.log));
         let authority = Authority::new()?;
-        let acceptor = authority.acceptor(Shown::Valid, if options.http2 { &["h2", "http/1.1"] } else { &["http/1.1"] })?;
+        let acceptor =
+            authority.acceptor(Shown::Valid, if options.http2 { &["h2", "http/1.1"] } else { &["http/1.1"] })?;
         let socket = std::net::TcpListener::bind(options.listen)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", options.listen)))?;
         socket.set_nonblocking(true)?;
