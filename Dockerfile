@@ -19,6 +19,7 @@ RUN apt-get update \
 RUN cargo install cargo-auditable --locked --version 0.7.7
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY src src
 COPY tests/simulator tests/simulator
 COPY tests/support tests/support

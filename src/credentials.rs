@@ -58,11 +58,13 @@ impl Read {
     }
 }
 
+/// A provider's name and its own endpoint: all that an account depends on beside the Secret.
+type Destination = (&'static str, Option<String>);
+
 /// What one reading of a Secret says, worked out once for all who use it.
 struct Accounts {
     data: Data,
-    /// By the provider's name and its own endpoint, which are all that it depends on.
-    known: Mutex<HashMap<(&'static str, Option<String>), Arc<Account>>>,
+    known: Mutex<HashMap<Destination, Arc<Account>>>,
 }
 
 impl Accounts {

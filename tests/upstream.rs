@@ -213,6 +213,16 @@ async fn a_fault_of_http_2_is_so_too(#[case] fault: Fault, #[case] words: &str) 
     suffer(fault, Unreachable, words, true).await;
 }
 
+#[tokio::test]
+async fn a_connection_of_http_2_whose_other_end_has_vanished_is_not_used_again() {
+    let bed = Bed::over(true).await;
+    assert!(bed.poll().await.is_ok());
+    bed.simulator.fault(Fault::Freeze, Matcher::any(), 1);
+    assert_eq!(bed.failure().await.kind, Unreachable);
+    assert_eq!(bed.poll().await.unwrap().state, State::Running);
+    assert_eq!((bed.simulator.connections(), bed.requests().len()), (2, 3));
+}
+
 /// Polls twice into the `fault`, and once after it.
 async fn suffer(fault: Fault, kind: FailureKind, words: &str, http2: bool) {
     let bed = Bed::over(http2).await;

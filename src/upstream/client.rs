@@ -29,9 +29,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// more than all the rest of a request.
 const MOST_IDLE_CONNECTIONS: usize = 256;
 /// Where all accounts share one connection of HTTP/2 and its other end has vanished, every request would wait in vain
-/// until TCP gives up. While a request waits, the other end must show that it is there.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// until TCP gives up. While a request waits, the other end must show that it is there: it is asked after one of these
+/// parts of the limit for a request, and has another to answer, so that the connection is given up before the request.
+const PARTS_OF_TIMEOUT: u32 = 4;
 
 /// One request to an address that was checked.
 pub struct Call {
@@ -167,8 +167,8 @@ fn build(
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(MOST_IDLE_CONNECTIONS)
         .http2_max_header_list_size(LONGEST_HEADERS)
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_interval(options.timeout / PARTS_OF_TIMEOUT)
+        .http2_keep_alive_timeout(options.timeout / PARTS_OF_TIMEOUT)
         .dns_resolver(Arc::new(resolver))
         .tls_certs_merge(certificates)
         .build()

@@ -82,8 +82,10 @@ fn fifty_objects_of_one_account_begin_with_one_sign_in_and_each_project_has_its_
     await_success_of_all(&bed);
     assert_eq!(bed.simulator.count(Matcher::path("/iam/token")), 1);
     assert_eq!(bed.simulator.count(Matcher::path("/v3/auth/tokens")), 2);
-    // Fifty operations, three sign-ins, and for each project its first job and the list of all.
-    assert_eq!(bed.simulator.requests().len(), 50 + 3 + 2 * 2);
+    // Fifty operations, three sign-ins, and for each project the list of its jobs; its first job alone, where that came
+    // sooner than the others.
+    let lists = bed.simulator.requests().len() - 50 - 3;
+    assert!((2..=4).contains(&lists), "{lists}");
 }
 
 #[test]

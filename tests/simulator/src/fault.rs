@@ -61,6 +61,8 @@ pub enum Fault {
     GzipBomb,
     /// The request is read and never answered; the connection stays open.
     NoAnswer,
+    /// As [`Self::NoAnswer`], and from then on the whole connection is silent: over HTTP/2 for all who share it.
+    Freeze,
     /// TCP RST.
     Reset,
     Redirect {
@@ -122,6 +124,7 @@ pub(crate) enum Answer {
     Cut(Reply),
     Drip(Reply),
     Silence,
+    Freeze,
     Reset,
 }
 
@@ -129,7 +132,7 @@ impl Answer {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Reply(reply) | Self::Cut(reply) | Self::Drip(reply) => reply.status,
-            Self::Bytes(_) | Self::Silence | Self::Reset => 0,
+            Self::Bytes(_) | Self::Silence | Self::Freeze | Self::Reset => 0,
         }
     }
 }
@@ -149,6 +152,7 @@ impl Fault {
             Self::CutInBody => return Answer::Cut(truth()),
             Self::EndlessDrip => return Answer::Drip(Reply::json(200, &json!({}))),
             Self::NoAnswer => return Answer::Silence,
+            Self::Freeze => return Answer::Freeze,
             Self::Reset => return Answer::Reset,
             Self::Unauthorized => return refuse(Refusal::Unauthenticated),
             Self::Forbidden => return refuse(Refusal::Forbidden),

@@ -32,35 +32,56 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, nu
     // The stream goes into hands that do not give it back.
     let socket = socket2::Socket::from(stream.get_ref().0.as_fd().try_clone_to_owned()?);
     let mut connection = builder.handshake(stream).await.map_err(io::Error::other)?;
-    let (broken, mut breaks) = watch::channel(false);
+    let (ending, mut ends) = watch::channel(None);
     loop {
         let (request, respond) = tokio::select! {
             accepted = connection.accept() => match accepted {
                 Some(accepted) => accepted.map_err(io::Error::other)?,
                 None => return Ok(()),
             },
-            Ok(_) = breaks.wait_for(|broken| *broken) => {
+            end = ended(&mut ends) => {
+                if end == End::Frozen {
+                    std::future::pending::<()>().await;
+                }
                 socket.set_linger(Some(Duration::ZERO))?;
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
         };
-        let (shared, broken) = (Arc::clone(shared), broken.clone());
+        let (shared, ending) = (Arc::clone(shared), ending.clone());
         tokio::spawn(async move {
             // A client that gives up concerns no other request.
-            if let Ok(true) = exchange(request, respond, &shared, number).await {
-                broken.send_replace(true);
+            if let Ok(Some(end)) = exchange(request, respond, &shared, number).await {
+                ending.send_replace(Some(end));
             }
         });
     }
 }
 
-/// Answers one request; whether the whole connection is to break.
+async fn ended(ends: &mut watch::Receiver<Option<End>>) -> End {
+    loop {
+        if let Some(end) = *ends.borrow_and_update() {
+            return end;
+        }
+        if ends.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What becomes of a whole connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Frozen,
+    Reset,
+}
+
+/// Answers one request; the connection ends with it, if so.
 async fn exchange(
     request: http::Request<RecvStream>,
     mut respond: SendResponse<bytes::Bytes>,
     shared: &Shared,
     number: u64,
-) -> Result<bool, h2::Error> {
+) -> Result<Option<End>, h2::Error> {
     let (head, mut body) = request.into_parts();
     let mut read = Request {
         method: head.method.to_string(),
@@ -107,9 +128,10 @@ async fn exchange(
         Answer::Silence => {
             poll_fn(|context| respond.poll_reset(context)).await?;
         }
-        Answer::Reset => return Ok(true),
+        Answer::Freeze => return Ok(Some(End::Frozen)),
+        Answer::Reset => return Ok(Some(End::Reset)),
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Sends `body` as fast as the client takes it.

@@ -167,7 +167,7 @@ async fn write(stream: &mut TlsStream<TcpStream>, answer: Answer) -> io::Result<
                 tokio::time::sleep(DRIP_INTERVAL).await;
             }
         }
-        Answer::Silence => {
+        Answer::Silence | Answer::Freeze => {
             // Returns when the client gives up.
             drain(stream).await.map(|()| false)
         }
