@@ -17,6 +17,8 @@ const TOKEN: &str = "let-me-in";
 const JOB: &str = "354331b2-229a-11e8-9c75-0255ac100ceb";
 /// Long enough for a loaded machine, short enough to wait for.
 const TIMEOUT: Duration = Duration::from_secs(6);
+/// Until the simulator does no more on a connection.
+const FROZEN: Duration = Duration::from_millis(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A simulated cloud with one running OTC job, and a way out to it.
@@ -216,11 +218,15 @@ async fn a_fault_of_http_2_is_so_too(#[case] fault: Fault, #[case] words: &str) 
 #[tokio::test]
 async fn a_connection_of_http_2_whose_other_end_has_vanished_is_not_used_again() {
     let bed = Bed::over(true).await;
-    assert!(bed.poll().await.is_ok());
     bed.simulator.fault(Fault::Freeze, Matcher::any(), 1);
-    assert_eq!(bed.failure().await.kind, Unreachable);
-    assert_eq!(bed.poll().await.unwrap().state, State::Running);
-    assert_eq!((bed.simulator.connections(), bed.requests().len()), (2, 3));
+    assert!(bed.poll().await.is_ok());
+    tokio::time::sleep(FROZEN).await;
+    let began = Instant::now();
+    let failure = bed.failure().await;
+    assert_eq!(failure.kind, Unreachable);
+    assert!(began.elapsed() < TIMEOUT, "{:?}", began.elapsed());
+    assert_eq!(bed.poll().await.unwrap().state, State::Running, "by another connection");
+    assert_eq!((bed.simulator.connections(), bed.requests().len()), (2, 2));
 }
 
 /// Polls twice into the `fault`, and once after it.

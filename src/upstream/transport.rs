@@ -68,7 +68,7 @@ fn cause(error: &reqwest::Error, host: &str, limits: Limits) -> String {
             format!("{host} closed the connection before it had answered")
         }
         // Which of these it is depends on what is noticed first.
-        _ if http2.is_some_and(h2::Error::is_go_away)
+        _ if http2.is_some_and(|error| error.is_go_away() && error.is_remote())
             || hyper.is_some_and(|error| error.is_canceled() || error.is_closed()) =>
         {
             format!("{host} reset the connection")

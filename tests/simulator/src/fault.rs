@@ -61,7 +61,7 @@ pub enum Fault {
     GzipBomb,
     /// The request is read and never answered; the connection stays open.
     NoAnswer,
-    /// As [`Self::NoAnswer`], and from then on the whole connection is silent: over HTTP/2 for all who share it.
+    /// The true reply, after which the connection is silent but stays open: over HTTP/2 for all who share it.
     Freeze,
     /// TCP RST.
     Reset,
@@ -124,15 +124,16 @@ pub(crate) enum Answer {
     Cut(Reply),
     Drip(Reply),
     Silence,
-    Freeze,
+    /// The last one of its connection, which stays open.
+    Last(Reply),
     Reset,
 }
 
 impl Answer {
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Reply(reply) | Self::Cut(reply) | Self::Drip(reply) => reply.status,
-            Self::Bytes(_) | Self::Silence | Self::Freeze | Self::Reset => 0,
+            Self::Reply(reply) | Self::Cut(reply) | Self::Drip(reply) | Self::Last(reply) => reply.status,
+            Self::Bytes(_) | Self::Silence | Self::Reset => 0,
         }
     }
 }
@@ -152,7 +153,7 @@ impl Fault {
             Self::CutInBody => return Answer::Cut(truth()),
             Self::EndlessDrip => return Answer::Drip(Reply::json(200, &json!({}))),
             Self::NoAnswer => return Answer::Silence,
-            Self::Freeze => return Answer::Freeze,
+            Self::Freeze => return Answer::Last(truth()),
             Self::Reset => return Answer::Reset,
             Self::Unauthorized => return refuse(Refusal::Unauthenticated),
             Self::Forbidden => return refuse(Refusal::Forbidden),

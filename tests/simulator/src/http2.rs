@@ -50,8 +50,10 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, nu
         let (shared, ending) = (Arc::clone(shared), ending.clone());
         tokio::spawn(async move {
             // A client that gives up concerns no other request.
-            if let Ok(Some(end)) = exchange(request, respond, &shared, number).await {
+            if let Ok(Some((end, _respond))) = exchange(request, respond, &shared, number).await {
                 ending.send_replace(Some(end));
+                // Dropped, it would say goodbye.
+                std::future::pending::<()>().await;
             }
         });
     }
@@ -81,7 +83,7 @@ async fn exchange(
     mut respond: SendResponse<bytes::Bytes>,
     shared: &Shared,
     number: u64,
-) -> Result<Option<End>, h2::Error> {
+) -> Result<Option<(End, SendResponse<bytes::Bytes>)>, h2::Error> {
     let (head, mut body) = request.into_parts();
     let mut read = Request {
         method: head.method.to_string(),
@@ -128,8 +130,14 @@ async fn exchange(
         Answer::Silence => {
             poll_fn(|context| respond.poll_reset(context)).await?;
         }
-        Answer::Freeze => return Ok(Some(End::Frozen)),
-        Answer::Reset => return Ok(Some(End::Reset)),
+        Answer::Last(reply) => {
+            let mut stream = respond.send_response(with_length(&reply), false)?;
+            send(&mut stream, reply.body, true).await?;
+            // Not before it is on its way.
+            tokio::time::sleep(DRIP_INTERVAL).await;
+            return Ok(Some((End::Frozen, respond)));
+        }
+        Answer::Reset => return Ok(Some((End::Reset, respond))),
     }
     Ok(None)
 }

@@ -167,7 +167,11 @@ async fn write(stream: &mut TlsStream<TcpStream>, answer: Answer) -> io::Result<
                 tokio::time::sleep(DRIP_INTERVAL).await;
             }
         }
-        Answer::Silence | Answer::Freeze => {
+        Answer::Last(reply) => {
+            send(stream, &reply).await?;
+            drain(stream).await.map(|()| false)
+        }
+        Answer::Silence => {
             // Returns when the client gives up.
             drain(stream).await.map(|()| false)
         }
