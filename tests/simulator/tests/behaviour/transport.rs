@@ -43,7 +43,7 @@ async fn broken_listeners_break_and_count() {
         (Listener::WrongHost, "NotValidForName"),
         (Listener::SelfSigned, "UnknownIssuer"),
         (Listener::ResetAfterAccept, "ConnectionReset"),
-        (Listener::GoAway, "BrokenPipe"),
+        (Listener::GoAway, "SendRequest"),
         (Listener::PlainHttp, "InvalidContentType"),
         (Listener::Silent, "TimedOut"),
     ] {
