@@ -14,7 +14,7 @@ const SHORTEST_KEEP: Duration = Duration::from_secs(10);
 /// How many wait for one request; more come back a little later, so that a cloud that does not answer a list does not
 /// hold all who are in it.
 const MOST_WAITING: usize = 16;
-const COME_BACK: Duration = Duration::from_millis(500);
+const COME_BACK: Duration = Duration::from_millis(250);
 
 /// Requests under way and answers not yet too old to share.
 #[derive(Debug)]

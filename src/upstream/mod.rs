@@ -189,9 +189,10 @@ impl Upstream {
             }
         };
         let mut visit = Visit { upstream: self, question, account, endpoint, has_sent: false };
-        let alone = visit.inquiry(provider.request(operation_id));
-        if let Some(list) = provider.list().map(|request| visit.inquiry(request)) {
+        let alone = provider.request(operation_id);
+        if let Some(list) = provider.list() {
             let is_only_way = list == alone;
+            let list = visit.inquiry(list);
             if is_only_way || self.join(&list, operation_id, interval).await {
                 let found = match visit.read(list.clone(), interval.mul_f64(LISTS_SHARED), Provider::find).await {
                     Ok(found) => found,
@@ -208,7 +209,7 @@ impl Upstream {
                 }
             }
         }
-        match visit.read(alone, interval / 2, Provider::interpret).await {
+        match visit.read(visit.inquiry(alone), interval / 2, Provider::interpret).await {
             Ok(found) => visit.conclude(found),
             Err(later) => Outcome::Later(later),
         }
