@@ -28,14 +28,15 @@ struct State<K, V> {
     /// Counts arrivals and departures: tells which came first where the clock cannot.
     turn: u64,
     entries: HashMap<K, Entry<V>>,
-    weight: usize,
+    /// What is kept for one, and what for many.
+    weights: [usize; 2],
     swept: Instant,
 }
 
 #[derive(Debug)]
 enum Entry<V> {
     Flying { landing: watch::Receiver<Option<Landed<V>>>, waiting: usize },
-    Kept { landed: Landed<V>, weight: usize, until: Instant, was_shared: bool },
+    Kept { landed: Landed<V>, weight: usize, until: Instant, for_many: bool },
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct Landing<V> {
     pub value: V,
     /// Its size in bytes where also later askers may have it.
     pub weight: Option<usize>,
+    /// Whether it answers others too who ask for something else.
+    pub for_many: bool,
 }
 
 /// How an asker was served.
@@ -72,9 +75,9 @@ pub enum Service<V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
-    /// Keeps answers of at most `capacity` bytes in all.
+    /// Keeps answers of about `capacity` bytes in all, and of eight times as many for those that serve many.
     pub fn new(capacity: usize) -> Self {
-        let state = State { turn: 0, entries: HashMap::new(), weight: 0, swept: Instant::now() };
+        let state = State { turn: 0, entries: HashMap::new(), weights: [0; 2], swept: Instant::now() };
         Self { state: Mutex::new(state), capacity }
     }
 
@@ -97,9 +100,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
                 let mut state = self.lock();
                 let now = Instant::now();
                 match state.entries.get_mut(key) {
-                    Some(Entry::Kept { landed, until, was_shared, .. }) if landed.serves(came, max_age, now) => {
+                    Some(Entry::Kept { landed, until, .. }) if landed.serves(came, max_age, now) => {
                         *until = (*until).max(landed.at + max_age);
-                        *was_shared = true;
                         return landed.clone().shared();
                     }
                     Some(Entry::Flying { waiting, .. }) if *waiting >= MOST_WAITING => {
@@ -132,8 +134,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
         let landed = Landed { value: landing.value, asked, at: Instant::now() };
         if let Some(weight) = landing.weight {
             let until = landed.at + max_age.max(SHORTEST_KEEP);
-            let was_shared = sender.receiver_count() > 1;
-            self.keep(key, Entry::Kept { landed: landed.clone(), weight, until, was_shared });
+            let for_many = landing.for_many;
+            self.keep(key, Entry::Kept { landed: landed.clone(), weight, until, for_many });
         }
         drop(departure);
         sender.send_replace(Some(landed.clone()));
@@ -144,7 +146,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
         let now = Instant::now();
         let mut state = self.lock();
         state.replace(key.clone(), entry);
-        if now >= state.swept + SWEEP_INTERVAL || state.weight > self.capacity {
+        let [one, many] = state.weights;
+        if now >= state.swept + SWEEP_INTERVAL || one > self.capacity || many > 8 * self.capacity {
             state.sweep(now, self.capacity);
         }
     }
@@ -161,48 +164,51 @@ impl<K: Clone + Eq + Hash, V> State<K, V> {
     }
 
     fn replace(&mut self, key: K, entry: Entry<V>) {
-        self.weight += entry.weight();
+        let (weight, place) = entry.weight();
+        self.weights[place] += weight;
         if let Some(old) = self.entries.insert(key, entry) {
-            self.weight -= old.weight();
+            let (weight, place) = old.weight();
+            self.weights[place] -= weight;
         }
     }
 
     fn remove(&mut self, key: &K) {
         if let Some(old) = self.entries.remove(key) {
-            self.weight -= old.weight();
+            let (weight, place) = old.weight();
+            self.weights[place] -= weight;
         }
     }
 
-    /// Drops what nobody may share any more and then, down to half the capacity, first what nobody has shared, the
-    /// oldest before the others.
+    /// Drops what nobody may share any more; and of what takes more than its room, the oldest, down to half of it. The
+    /// newest stays, however large: others may be on their way to it.
     fn sweep(&mut self, now: Instant, capacity: usize) {
         self.swept = now;
         let mut kept: Vec<_> = self
             .entries
             .iter()
             .filter_map(|(key, entry)| match entry {
-                Entry::Kept { landed, until, was_shared, .. } => {
-                    Some((*until >= now, *was_shared, landed.asked, key.clone()))
-                }
+                Entry::Kept { landed, until, .. } => Some((landed.asked, *until, entry.weight().1, key.clone())),
                 Entry::Flying { .. } => None,
             })
             .collect();
-        kept.sort_unstable_by_key(|(is_of_use, was_shared, asked, _)| (*is_of_use, *was_shared, *asked));
-        let enough = if self.weight > capacity { capacity / 2 } else { capacity };
-        for (is_of_use, _, _, key) in kept {
-            if is_of_use && self.weight <= enough {
-                break;
+        kept.sort_unstable_by_key(|(asked, ..)| *asked);
+        let newest = kept.last().map(|(asked, ..)| *asked);
+        let room = [capacity, 8 * capacity];
+        let enough = [0, 1].map(|place| if self.weights[place] > room[place] { room[place] / 2 } else { room[place] });
+        for (asked, until, place, key) in kept {
+            if until < now || (self.weights[place] > enough[place] && Some(asked) != newest) {
+                self.remove(&key);
             }
-            self.remove(&key);
         }
     }
 }
 
 impl<V> Entry<V> {
-    fn weight(&self) -> usize {
+    /// In bytes, and which of [`State::weights`] it is part of.
+    fn weight(&self) -> (usize, usize) {
         match self {
-            Self::Flying { .. } => 0,
-            Self::Kept { weight, .. } => *weight,
+            Self::Flying { .. } => (0, 0),
+            Self::Kept { weight, for_many, .. } => (*weight, usize::from(*for_many)),
         }
     }
 }
@@ -261,7 +267,7 @@ mod tests {
                 || async {
                     let value = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
                     tokio::time::sleep(SECOND).await;
-                    Landing { value, weight: self.weight }
+                    Landing { value, weight: self.weight, for_many: false }
                 },
             );
             match service.await {
@@ -364,17 +370,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_answer_larger_than_all_room_is_kept_until_the_next() {
+        let flights: Flights<usize, usize> = Flights::new(100);
+        for n in 0..2 {
+            let landing = || async move { Landing { value: n, weight: Some(5000), for_many: true } };
+            flights.share(&n, 5 * SECOND, || Ok(()), landing).await;
+            assert_eq!(flights.lock().weights, [0, 5000], "{n}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn old_answers_and_too_many_answers_are_dropped() {
         let flights: Flights<usize, usize> = Flights::new(100);
         for n in 0..1000 {
-            let landing = || async move { Landing { value: n, weight: Some(10) } };
+            let landing = || async move { Landing { value: n, weight: Some(10), for_many: n % 2 == 0 } };
             flights.share(&n, 5 * SECOND, || Ok(()), landing).await;
         }
-        assert!(flights.lock().weight <= 100);
-        assert!((5..=10).contains(&flights.lock().entries.len()));
+        let [one, many] = flights.lock().weights;
+        assert!((50..=100).contains(&one) && (400..=800).contains(&many), "{one} {many}");
         tokio::time::advance(11 * SECOND).await;
-        flights.share(&0, SECOND, || Ok(()), || async { Landing { value: 0, weight: Some(1) } }).await;
+        flights.share(&0, SECOND, || Ok(()), || async { Landing { value: 0, weight: Some(1), for_many: false } }).await;
         let state = flights.lock();
-        assert_eq!((state.entries.len(), state.weight), (1, 1));
+        assert_eq!((state.entries.len(), state.weights), (1, [1, 0]));
     }
 }

@@ -47,7 +47,7 @@ const MOST_PAGES: usize = 40;
 /// no change is seen later than an interval after it happened.
 const LISTS_SHARED: f64 = 0.9;
 /// The most bytes of answers kept for others who ask the same.
-const ANSWERS_KEPT: usize = 1 << 20;
+const ANSWERS_KEPT: usize = 512 << 10;
 /// About how many bytes an answer takes there beside its document.
 const BESIDE_ANSWER: usize = 400;
 
@@ -188,7 +188,7 @@ impl Upstream {
                 return Outcome::Answered { result: Err(failure), at: Instant::now(), shared: false };
             }
         };
-        let mut visit = Visit { upstream: self, question, account, endpoint, has_sent: false };
+        let mut visit = Visit { upstream: self, question, account, endpoint, for_many: true, has_sent: false };
         let alone = provider.request(operation_id);
         if let Some(list) = provider.list() {
             let is_only_way = list == alone;
@@ -209,6 +209,7 @@ impl Upstream {
                 }
             }
         }
+        visit.for_many = false;
         match visit.read(visit.inquiry(alone), interval / 2, Provider::interpret).await {
             Ok(found) => visit.conclude(found),
             Err(later) => Outcome::Later(later),
@@ -233,10 +234,11 @@ impl Upstream {
         endpoint: &Endpoint,
         inquiry: &Inquiry,
         account: &Account,
+        for_many: bool,
     ) -> Landing<Answer> {
         let (reply, minted) = match self.converse(provider, endpoint, inquiry, account).await {
             Ok(answered) => answered,
-            Err(failure) => return Landing { value: Err(failure), weight: None },
+            Err(failure) => return Landing { value: Err(failure), weight: None, for_many },
         };
         let credential = &account.connection.credential;
         let redaction = Redaction::new(credential.secrets().into_iter().chain(&minted));
@@ -246,8 +248,10 @@ impl Upstream {
             self.budget().pause(&inquiry.account, pause, Instant::now());
         }
         match verdict.result {
-            Ok(document) => Landing { weight: Some(document.size() + BESIDE_ANSWER), value: Ok(Arc::new(document)) },
-            Err(failure) => Landing { value: Err(failure), weight: None },
+            Ok(document) => {
+                Landing { weight: Some(document.size() + BESIDE_ANSWER), value: Ok(Arc::new(document)), for_many }
+            }
+            Err(failure) => Landing { value: Err(failure), weight: None, for_many },
         }
     }
 
@@ -291,6 +295,8 @@ struct Visit<'a> {
     question: Question<'a>,
     account: &'a Account,
     endpoint: Endpoint,
+    /// Whether a list is asked for.
+    for_many: bool,
     /// Whether it has cost a request of its own.
     has_sent: bool,
 }
@@ -338,7 +344,7 @@ impl Visit<'_> {
             let ask = || {
                 let under_way = UnderWay { budget: &upstream.budget, account: &self.account.name };
                 // Boxed, as most polls share an answer and need no room for it.
-                let asked = Box::pin(upstream.ask(provider, &self.endpoint, &inquiry, self.account));
+                let asked = Box::pin(upstream.ask(provider, &self.endpoint, &inquiry, self.account, self.for_many));
                 async move {
                     let _under_way = under_way;
                     asked.await
