@@ -34,7 +34,7 @@ test-unit: toolchain ## what needs no cluster (seconds)
 	$(CARGO) test --package cloudop --lib --bins --test replies --test architecture
 
 .PHONY: bench
-bench: toolchain ## measures it beside other operators, into docs/benchmarks.md (25 min; BENCH=--help for less)
+bench: toolchain ## measures it beside other operators, into docs/benchmarks.md (40 min; BENCH=--help for less)
 	@benches/build
 	@$${CARGO_TARGET_DIR:-target}/release/cloudop-bench $(BENCH)
 
