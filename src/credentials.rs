@@ -1,4 +1,4 @@
-//! From a Secret to a [`Connection`]; the only reader of Secrets.
+//! From a Secret to an [`Account`]; the only reader of Secrets.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
