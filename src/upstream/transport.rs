@@ -69,7 +69,8 @@ fn cause(error: &reqwest::Error, host: &str, limits: Limits) -> String {
         }
         // Which of these it is depends on what is noticed first.
         _ if http2.is_some_and(|error| error.is_go_away() && error.is_remote())
-            || hyper.is_some_and(|error| error.is_canceled() || error.is_closed()) =>
+            || hyper.is_some_and(|error| error.is_canceled() || error.is_closed())
+            || (!error.is_connect() && find::<io::Error>(error).is_some()) =>
         {
             format!("{host} reset the connection")
         }
