@@ -23,9 +23,11 @@ COPY .cargo .cargo
 COPY src src
 COPY tests/simulator tests/simulator
 COPY tests/support tests/support
+# The allocator refuses to run where pages are larger than those it was built for; arm64 has kernels with 64 KiB.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target,id=target-${TARGETARCH} \
     target="$(uname -m)-unknown-linux-musl" \
+ && if [ "$(uname -m)" = aarch64 ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi \
  && cargo auditable build --locked --release --target "$target" --bin cloudop-controller \
  && cp "target/$target/release/cloudop-controller" /cloudop-controller
 

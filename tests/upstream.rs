@@ -439,9 +439,10 @@ async fn a_request_looks_like_the_vendors_own() {
     assert!(header("user-agent").is_some_and(|agent| agent.starts_with("cloudop/")));
 }
 
+#[rstest::rstest]
 #[tokio::test]
-async fn a_hundred_polls_share_one_connection() {
-    let bed = Bed::new().await;
+async fn a_hundred_polls_share_one_connection(#[values(false, true)] http2: bool) {
+    let bed = Bed::over(http2).await;
     for _ in 0..100 {
         bed.poll().await.unwrap();
     }
@@ -617,6 +618,17 @@ async fn several_operations_of_one_collection_cost_one_list_request(
     assert_eq!((listed.state, &listed.upstream_state), (alone.state, &alone.upstream_state));
     assert_eq!((listed.operation_type, listed.target.id), (alone.operation_type, alone.target.id));
     assert_eq!(bed.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn who_come_at_the_same_moment_are_served_by_one_list_from_the_first() {
+    let spec = json!({"sbercloudOpenshiftTask": {"serviceInstanceId": "i"}});
+    let bed = collection(spec, Cloud::SbercloudOpenshiftTask, Scope::sbercloud("i"), 10).await;
+    let ids: Vec<String> = (0..10).map(|n| format!("op-{n:04}")).collect();
+    for followed in futures::future::join_all(ids.iter().map(|id| bed.follow(id))).await {
+        assert_eq!(followed.unwrap().state, State::Running);
+    }
+    assert_eq!(paths(&bed), ["/openshift/v1/i/tasks"]);
 }
 
 #[tokio::test]

@@ -93,9 +93,8 @@ pub fn is_over(status: &CloudOperationStatus) -> bool {
 /// An object that is new, was edited or carries a new request is polled at once; one followed before a restart waits
 /// for its share of an interval.
 pub fn next(operation: &CloudOperation, due: Option<Timestamp>, now: Timestamp) -> Step {
-    let Some(status) = &operation.status else {
-        return if operation.spec.suspend { Step::Settle } else { Step::Poll };
-    };
+    let unwritten = CloudOperationStatus::default();
+    let status = operation.status.as_ref().unwrap_or(&unwritten);
     if is_over(status) || operation.spec.suspend {
         return Step::Settle;
     }

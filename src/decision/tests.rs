@@ -400,6 +400,24 @@ fn any_number_of_parts_fits_with_unique_ids_and_a_true_total() {
 }
 
 #[test]
+fn those_of_one_collection_come_back_together_after_a_restart() {
+    let wait = |provider: &serde_json::Value, uid: &str| {
+        let mut life =
+            Life::new(json!({"pollIntervalSeconds": 600, "provider": provider})).says(0, State::Running, "Running");
+        life.operation.metadata.uid = Some(uid.into());
+        match next(&life.operation, None, at(100)) {
+            Step::Wait(due) => due,
+            step => panic!("{step:?}"),
+        }
+    };
+    let job = |project| json!({"otcCceJob": {"region": "eu-de", "projectId": project}});
+    assert_eq!(wait(&job("p"), "a"), wait(&job("p"), "b"));
+    assert_ne!(wait(&job("p"), "a"), wait(&job("q"), "a"));
+    let fleet = json!({"huaweiUcsFederation": {}});
+    assert_ne!(wait(&fleet, "a"), wait(&fleet, "b"), "there is no list of them");
+}
+
+#[test]
 fn an_object_followed_before_a_restart_waits_for_its_share_of_an_interval() {
     let life = running();
     let Step::Wait(due) = next(&life.operation, None, at(100)) else { panic!("polled at once") };

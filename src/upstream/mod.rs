@@ -234,11 +234,10 @@ impl Upstream {
         endpoint: &Endpoint,
         inquiry: &Inquiry,
         account: &Account,
-        for_many: bool,
-    ) -> Landing<Answer> {
+    ) -> (Answer, Option<usize>) {
         let (reply, minted) = match self.converse(provider, endpoint, inquiry, account).await {
             Ok(answered) => answered,
-            Err(failure) => return Landing { value: Err(failure), weight: None, for_many },
+            Err(failure) => return (Err(failure), None),
         };
         let credential = &account.connection.credential;
         let redaction = Redaction::new(credential.secrets().into_iter().chain(&minted));
@@ -249,9 +248,10 @@ impl Upstream {
         }
         match verdict.result {
             Ok(document) => {
-                Landing { weight: Some(document.size() + BESIDE_ANSWER), value: Ok(Arc::new(document)), for_many }
+                let weight = document.size() + BESIDE_ANSWER;
+                (Ok(Arc::new(document)), Some(weight))
             }
-            Err(failure) => Landing { value: Err(failure), weight: None, for_many },
+            Err(failure) => (Err(failure), None),
         }
     }
 
@@ -344,10 +344,12 @@ impl Visit<'_> {
             let ask = || {
                 let under_way = UnderWay { budget: &upstream.budget, account: &self.account.name };
                 // Boxed, as most polls share an answer and need no room for it.
-                let asked = Box::pin(upstream.ask(provider, &self.endpoint, &inquiry, self.account, self.for_many));
+                let asked = Box::pin(upstream.ask(provider, &self.endpoint, &inquiry, self.account));
+                let for_many = self.for_many;
                 async move {
                     let _under_way = under_way;
-                    asked.await
+                    let (value, weight) = asked.await;
+                    Landing { value, weight, for_many }
                 }
             };
             let (answer, at) = match upstream.flights.share(&inquiry, max_age, permit, ask).await {

@@ -39,7 +39,7 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, nu
                 Some(accepted) => accepted.map_err(io::Error::other)?,
                 None => return Ok(()),
             },
-            end = ended(&mut ends) => {
+            Some(end) = async { ends.wait_for(Option::is_some).await.ok().and_then(|end| *end) } => {
                 if end == End::Frozen {
                     std::future::pending::<()>().await;
                 }
@@ -56,17 +56,6 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, nu
                 std::future::pending::<()>().await;
             }
         });
-    }
-}
-
-async fn ended(ends: &mut watch::Receiver<Option<End>>) -> End {
-    loop {
-        if let Some(end) = *ends.borrow_and_update() {
-            return end;
-        }
-        if ends.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     }
 }
 
