@@ -68,11 +68,16 @@ mod tests {
         assert!(!is_new(changes, "a", |object| object["metadata"]["resourceVersion"] = json!("2")));
         assert!(!is_new(changes, "a", |object| object["status"] = json!({"phase": "Running", "conditions": []})));
         assert!(is_new(changes, "b", |_| {}), "another object");
+        let ended = ["Succeeded", "Finished", "Ready"].map(|kind| {
+            json!({"type": kind, "status": "True", "reason": "r", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        });
         for (path, value) in [
             ("/metadata/generation", json!(2)),
             ("/metadata/uid", json!("of a namesake")),
             ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")),
             ("/metadata/annotations", json!({REQUESTED_AT: "now"})),
+            // Taken back, someone has edited the end away.
+            ("/status", json!({"phase": "Succeeded", "conditions": ended})),
         ] {
             let change = |object: &mut Value| {
                 let (parent, key) = path.rsplit_once('/').unwrap();
@@ -80,6 +85,7 @@ mod tests {
             };
             assert!(is_new(changes, "a", change), "{path}");
             assert!(!is_new(changes, "a", change), "{path} again");
+            assert!(is_new(changes, "a", |_| {}), "{path} taken back");
         }
     }
 
