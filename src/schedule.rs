@@ -11,6 +11,7 @@ const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
 const LONGEST_FAULT: Duration = Duration::from_secs(300);
 const SHORTEST_CONFIGURATION_FAULT: Duration = Duration::from_secs(30);
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
 /// In microseconds. Each divides a second, so that a wait of whole seconds ends where it began.
 const STEPS: [u32; 5] = [500_000, 250_000, 125_000, 62_500, 31_250];
 
@@ -44,10 +45,10 @@ pub fn fault_delay(lasted: Duration, is_configuration: bool) -> Duration {
     lasted.clamp(if is_configuration { SHORTEST_CONFIGURATION_FAULT } else { SHORTEST }, LONGEST_FAULT)
 }
 
-/// How long an object that was followed before a restart waits for its first poll: a share of one interval by its
-/// `place`, so that all together come back at their usual rate.
-pub fn spread(interval: Duration, place: &str) -> Duration {
-    interval.mul_f64(fraction(&[place.as_bytes()]))
+/// The share of an interval that the `nth` of those waits who were followed before a restart, in [0, 1). However many
+/// there are, they come back at an even rate: by the golden ratio each falls into the widest gap.
+pub fn share(nth: u32) -> f64 {
+    (f64::from(nth) * GOLDEN).fract()
 }
 
 /// The time from `start` to `now`; zero where the clock stepped back.
@@ -134,6 +135,15 @@ mod tests {
         assert_eq!(in_step(time(at), Duration::from_secs_f64(interval)), time(moved));
     }
 
+    #[test]
+    fn shares_are_even_however_many_there_are() {
+        for many in [10, 500, 10_000_u32] {
+            let mut in_tenths = [0_u32; 10];
+            (0..many).for_each(|nth| in_tenths[(share(nth) * 10.0) as usize] += 1);
+            assert!(in_tenths.iter().all(|number| number.abs_diff(many / 10) <= 2), "{in_tenths:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_moment_is_moved_by_little_and_meets_those_of_longer_intervals(micros in 0_i64..60_000_000, millis in 1_u64..100_000) {
@@ -158,7 +168,6 @@ mod tests {
             let now = Timestamp::from_second(now).unwrap();
             let interval = poll_interval(&operation(None), &status(start, percent, Phase::Running), &uid, now);
             prop_assert!((Duration::from_millis(4500)..=Duration::from_secs(66)).contains(&interval));
-            prop_assert!(spread(interval, &uid) < interval);
         }
     }
 }

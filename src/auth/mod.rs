@@ -11,11 +11,13 @@ pub mod signature;
 #[expect(clippy::disallowed_methods, reason = "it measures the age of tokens")]
 pub mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use url::Url;
 
+use crate::observation::PollFailure;
 pub use signature::{AccessKey, SignatureForm};
 
 /// Everything a Secret says about reaching a cloud.
@@ -38,11 +40,13 @@ pub struct Account {
     pub name: Arc<str>,
     /// How it is reached.
     pub connection: Connection,
+    /// [`Connection::endpoint`] as it may be called, or why it may not: checked in `upstream`, once.
+    pub endpoint: OnceLock<Result<Url, PollFailure>>,
 }
 
 impl From<Connection> for Account {
     fn from(connection: Connection) -> Self {
-        Self { name: connection.digest().into(), connection }
+        Self { name: connection.digest().into(), connection, endpoint: OnceLock::new() }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::decision::{Memory, Poll};
 use crate::events::Announcer;
 use crate::metrics::Metrics;
 use crate::observation::State;
-use crate::schedule::elapsed;
+use crate::schedule::{elapsed, share};
 use crate::upstream::Upstream;
 
 /// How late a poll must be for the process to count as stuck: later than any pause a cloud may ask for.
@@ -37,6 +37,8 @@ pub struct Context {
     led_since: OnceLock<Timestamp>,
     /// By a hash of namespace and name, so that whatever is created anew takes its namesake's place.
     followed: Mutex<HashMap<u64, Followed>>,
+    /// In which order those came who were followed before a restart, each collection once.
+    returned: Mutex<HashMap<u64, u32>>,
     stores: Mutex<Vec<Store<Guarded>>>,
     stage: AtomicU8,
     /// What is counted.
@@ -78,6 +80,7 @@ impl Context {
             upstream,
             led_since: OnceLock::new(),
             followed: Mutex::default(),
+            returned: Mutex::default(),
             stores: Mutex::default(),
             stage: AtomicU8::new(Stage::Starting as u8),
             metrics,
@@ -134,6 +137,18 @@ impl Context {
             .filter(|kept| kept.identity == identity)
             .copied()
             .unwrap_or_default()
+    }
+
+    /// The share of an interval that `operation`, followed before a restart, waits for its first poll. Those of one
+    /// collection wait for the same, so that from the start one request serves them all.
+    pub(super) fn share(&self, operation: &CloudOperation) -> f64 {
+        let place = match operation.spec.provider.list() {
+            Some(list) => hash(&list.path),
+            None => identity(operation),
+        };
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = u32::try_from(returned.len()).unwrap_or(u32::MAX);
+        share(*returned.entry(place).or_insert(number))
     }
 
     /// Plans the next poll for the time `due`, and keeps what else is known of `operation`.

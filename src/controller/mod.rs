@@ -4,23 +4,24 @@
 mod changes;
 mod context;
 mod listing;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod texts;
 
+use std::future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{self, Action, ReconcileReason, ReconcileRequest, applier};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use changes::Changes;
@@ -30,7 +31,7 @@ use texts::Texts;
 
 use crate::api::{CloudOperation, CloudOperationStatus};
 use crate::credentials::Freshness;
-use crate::decision::{Decision, Next, Poll, Step, decide, ending, has_request, is_over, next};
+use crate::decision::{Decision, Next, Poll, Step, decide, ending, has_request, is_over, next, resume};
 use crate::schedule::{after, elapsed, poll_interval};
 use crate::upstream::{Outcome, Question};
 
@@ -44,6 +45,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub const POLLS: &str = "cloudop::polls";
 
 type Guarded = DeserializeGuard<CloudOperation>;
+
+/// How long until an object is looked at again, unless it changes before.
+type Again = Option<Duration>;
 
 /// A call to the Kubernetes API failed.
 #[derive(Debug, thiserror::Error)]
@@ -97,82 +101,70 @@ pub async fn run(
             texts.share(operation);
         }
     });
-    let changes = listing::as_changes(events, reader.clone())
-        .reflect(writer)
-        .applied_objects()
-        .try_filter(move |object| std::future::ready(changes_seen.is_new(object)))
-        .map_ok(request)
-        .take_until(stop);
-    let config = controller::Config::default().concurrency(concurrency);
-    applier(start_reconcile, retry_later, Arc::clone(&context), reader, changes, config)
-        .for_each(|result| {
-            match result {
-                Ok(_) => {}
-                // Deleted: there is no poll left that could be late.
-                Err(controller::Error::ObjectNotFound(object)) => context.forget(&ObjectMeta {
-                    namespace: object.namespace,
-                    name: Some(object.name),
-                    ..ObjectMeta::default()
-                }),
-                Err(controller::Error::ReconcilerFailed(error, object)) => {
-                    tracing::warn!(namespace = object.namespace, name = object.name, %error, "to be tried again");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "CloudOperations cannot be watched: is the definition in crds/ installed, and may the controller list and watch them?");
-                }
+    let changes = listing::as_changes(events, reader.clone()).reflect(writer).applied_objects();
+    let changes = changes.filter_map(move |object| {
+        let object = match object {
+            Ok(object) => changes_seen.is_new(&object).then(|| reference(&object)),
+            Err(error) => {
+                tracing::warn!(%error, "CloudOperations cannot be watched: is the definition in crds/ installed, and may the controller list and watch them?");
+                None
             }
-            std::future::ready(())
-        })
-        .await;
+        };
+        future::ready(object)
+    });
+    let listed = reader.wait_until_ready().map(drop);
+    let look = |object: &Arc<ObjectRef<Guarded>>| look(Arc::clone(object), reader.get(object), Arc::clone(&context));
+    queue::run(changes, listed, concurrency, look, stop).await;
 }
 
-/// A request to look at `object`, which is named by no more than it takes: of each there are two.
-fn request(object: Guarded) -> ReconcileRequest<Guarded> {
-    let mut obj_ref = ObjectRef::new(&object.name_any());
-    obj_ref.namespace = object.namespace();
-    ReconcileRequest { obj_ref, reason: ReconcileReason::ObjectUpdated }
+/// The name of `object`, and no more: there are thousands.
+fn reference(object: &Guarded) -> Arc<ObjectRef<Guarded>> {
+    let mut reference = ObjectRef::new(&object.name_any());
+    reference.namespace = object.namespace();
+    Arc::new(reference)
 }
 
-fn start_reconcile(object: Arc<Guarded>, context: Arc<Context>) -> impl Future<Output = Result<Action, Error>> + Unpin {
+/// Looks at the object of that `name` once.
+async fn look(name: Arc<ObjectRef<Guarded>>, object: Option<Arc<Guarded>>, context: Arc<Context>) -> Again {
+    let Some(object) = object else {
+        // Deleted: there is no poll left that could be late.
+        let (namespace, name) = (name.namespace.clone(), Some(name.name.clone()));
+        context.forget(&ObjectMeta { namespace, name, ..ObjectMeta::default() });
+        return None;
+    };
     let started = Instant::now();
-    let (worked_on, with) = (Arc::clone(&object), Arc::clone(&context));
-    contain(async move { reconcile(&worked_on, &with).await }).inspect(move |result| {
-        if let Err(error) = result {
-            context.postpone(&object, pause_after(error));
-        }
-        context.metrics.count_reconcile(started.elapsed());
+    let result = contain(reconcile(&object, &context)).await;
+    context.metrics.count_reconcile(started.elapsed());
+    result.unwrap_or_else(|error| {
+        tracing::warn!(namespace = name.namespace, name = name.name, %error, "to be tried again");
+        let pause = pause_after(&error);
+        context.postpone(&object, pause);
+        Some(pause)
     })
 }
 
-/// Runs `reconcile` in a task: a panic in it would end the controller of all objects. All that are under way are looked
-/// at whenever one has ended, which is quickly done with tasks. It ends with the controller.
-fn contain(
-    reconcile: impl Future<Output = Result<Action, Error>> + Send + 'static,
-) -> impl Future<Output = Result<Action, Error>> + Unpin {
-    AbortOnDropHandle::new(tokio::spawn(reconcile)).map(|ended| ended.unwrap_or(Err(Error::Panicked)))
+/// Makes a panic in `reconcile` an error of that object: it would end the controller of all.
+async fn contain<T>(reconcile: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(reconcile).catch_unwind().await.unwrap_or(Err(Error::Panicked))
 }
 
 fn pause_after(error: &Error) -> Duration {
     if matches!(error, Error::Panicked) { Duration::from_secs(60) } else { RETRY }
 }
 
-fn retry_later(_: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
-    Action::requeue(pause_after(error))
-}
-
-async fn reconcile(object: &Guarded, context: &Context) -> Result<Action, Error> {
+async fn reconcile(object: &Guarded, context: &Context) -> Result<Again, Error> {
     let operation = match &object.0 {
         Ok(operation) => operation,
         Err(invalid) => {
             tracing::warn!(namespace = invalid.metadata.namespace, name = invalid.metadata.name, error = %invalid.error,
                 "this CloudOperation cannot be read; was it written for a newer version?");
             context.forget(&invalid.metadata);
-            return Ok(Action::await_change());
+            return Ok(None);
         }
     };
     if operation.metadata.deletion_timestamp.is_some() {
         context.forget(&operation.metadata);
-        return Ok(Action::await_change());
+        return Ok(None);
     }
     let mut followed = context.recall(operation);
     let (now, came) = (Timestamp::now(), Instant::now());
@@ -181,9 +173,10 @@ async fn reconcile(object: &Guarded, context: &Context) -> Result<Action, Error>
     let mut later = None;
     let poll = match next(operation, due, now) {
         Step::Settle => None,
-        Step::Wait(at) => {
-            context.plan(operation, at, now, followed);
-            return Ok(requeue_at(at, now));
+        Step::Wait(at) => return Ok(wait(operation, at, now, followed, context)),
+        Step::Resume => {
+            let at = resume(operation, context.share(operation), now);
+            return Ok(wait(operation, at, now, followed, context));
         }
         Step::Poll => match ask_in_span(operation, &followed, context).await? {
             Ok(poll) => {
@@ -288,7 +281,7 @@ async fn apply(
     mut followed: Followed,
     context: &Context,
     now: Timestamp,
-) -> Result<Action, Error> {
+) -> Result<Again, Error> {
     let Decision { status, next, mut notices, memory } = decision;
     if operation.status.as_ref() != Some(&status) {
         match Box::pin(write_status(operation, &status, context)).await {
@@ -301,13 +294,13 @@ async fn apply(
             }
             Err(kube::Error::Api(refusal)) if refusal.code == 404 => {
                 context.forget(&operation.metadata);
-                return Ok(Action::await_change());
+                return Ok(None);
             }
             // Someone else wrote first, or this is an older object of the same name: look again.
             Err(kube::Error::Api(refusal)) if refusal.code == 409 => {
                 context.metrics.count_write("conflict");
                 context.retry(operation, memory);
-                return Ok(Action::requeue(LOOK_AGAIN));
+                return Ok(Some(LOOK_AGAIN));
             }
             Err(error) => {
                 context.metrics.count_write("failed");
@@ -326,19 +319,24 @@ async fn apply(
     match next {
         Next::Poll(at) => {
             followed.memory = memory;
-            context.plan(operation, at, now, followed);
-            Ok(requeue_at(at, now))
+            Ok(wait(operation, at, now, followed, context))
         }
         Next::Rest => {
             context.forget(&operation.metadata);
-            Ok(Action::await_change())
+            Ok(None)
         }
         Next::Delete(at) if at > now => {
             context.forget(&operation.metadata);
-            Ok(requeue_at(at, now))
+            Ok(Some(elapsed(now, at)))
         }
         Next::Delete(_) => Box::pin(delete(operation, context)).await,
     }
+}
+
+/// Plans the next poll for the time `at`.
+fn wait(operation: &CloudOperation, at: Timestamp, now: Timestamp, followed: Followed, context: &Context) -> Again {
+    context.plan(operation, at, now, followed);
+    Some(elapsed(now, at))
 }
 
 /// Replaces the status, provided that the object is still the one that was read.
@@ -364,22 +362,18 @@ async fn write_status(
     api.replace_status(&name, &PostParams::default(), &replacement).await.map(|_| ())
 }
 
-async fn delete(operation: &CloudOperation, context: &Context) -> Result<Action, Error> {
+async fn delete(operation: &CloudOperation, context: &Context) -> Result<Again, Error> {
     let api: Api<CloudOperation> = Api::namespaced(context.client.clone(), &operation.namespace().unwrap_or_default());
     let only_this = Preconditions { uid: operation.uid(), resource_version: operation.resource_version() };
     match api.delete(&operation.name_any(), &DeleteParams::default().preconditions(only_this)).await {
         Ok(_) => {
             tracing::info!(namespace = operation.namespace(), name = operation.name_any(), "deleted after its TTL");
-            Ok(Action::await_change())
+            Ok(None)
         }
-        Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(Action::await_change()),
-        Err(kube::Error::Api(refusal)) if refusal.code == 409 => Ok(Action::requeue(RETRY)),
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(None),
+        Err(kube::Error::Api(refusal)) if refusal.code == 409 => Ok(Some(RETRY)),
         Err(error) => Err(Error::Delete(error)),
     }
-}
-
-fn requeue_at(at: Timestamp, now: Timestamp) -> Action {
-    Action::requeue(elapsed(now, at))
 }
 
 /// One line for each transition of the verdict; polls that change nothing are silent.

@@ -9,7 +9,7 @@ use kube::{Client, Config};
 use serde_json::json;
 
 use super::context::{Context, Followed};
-use super::{Error, Guarded, contain, pause_after, start_reconcile};
+use super::{Error, Guarded, RETRY, contain, look, pause_after, reference};
 use crate::upstream::{Options, Upstream};
 
 /// A process whose API server is not there.
@@ -57,14 +57,31 @@ async fn an_api_server_that_is_away_for_long_does_not() {
     let (context, object) = (Arc::new(context()), operation());
     plan(&context, &object, 1810);
     let began = Instant::now();
-    let result = start_reconcile(Arc::new(object), Arc::clone(&context)).await;
-    assert!(matches!(result, Err(Error::ReadSecret(_))), "{result:?}");
+    let again = look(reference(&object), Some(Arc::new(object)), Arc::clone(&context)).await;
+    assert_eq!(again, Some(RETRY), "the Secret cannot be read");
     assert_eq!(context.stuck(), None, "after {:?}", began.elapsed());
 }
 
 #[tokio::test]
+async fn those_of_one_collection_come_back_together_after_a_restart() {
+    let context = context();
+    let share = |provider: serde_json::Value, uid: &str| {
+        let mut operation = operation().0.unwrap();
+        operation.spec.provider = serde_json::from_value(provider).unwrap();
+        operation.metadata.uid = Some(uid.into());
+        context.share(&operation)
+    };
+    let job = |project| json!({"otcCceJob": {"region": "eu-de", "projectId": project}});
+    let first = share(job("p"), "a");
+    assert_ne!(share(job("q"), "b"), first);
+    assert_eq!(share(job("p"), "c"), first);
+    let fleet = json!({"huaweiUcsFederation": {}});
+    assert_ne!(share(fleet.clone(), "d"), share(fleet, "e"), "there is no list of them");
+}
+
+#[tokio::test]
 async fn a_panic_in_one_reconcile_is_an_error_of_that_one_and_tried_again_later() {
-    let result = contain(async { panic!("a defect") }).await;
+    let result: Result<(), Error> = contain(async { panic!("a defect") }).await;
     assert!(matches!(result, Err(Error::Panicked)), "{result:?}");
     assert_eq!(pause_after(&Error::Panicked), Duration::from_secs(60));
 }

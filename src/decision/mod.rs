@@ -16,7 +16,7 @@ use kube::ResourceExt;
 
 use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Phase, REQUESTED_AT};
 use crate::observation::{FailureKind, Observation, PollFailure, State};
-use crate::schedule::{after, elapsed, fault_delay, in_step, poll_interval, spread};
+use crate::schedule::{after, elapsed, fault_delay, in_step, poll_interval};
 
 pub use conditions::CONFIGURATION_GRACE;
 use conditions::{Situation, condition, is_true};
@@ -47,6 +47,8 @@ pub enum Step {
     Poll,
     /// Don't ask before then.
     Wait(Timestamp),
+    /// Don't ask before its share of an interval is over, as [`resume`] has it: it was followed before a restart.
+    Resume,
     /// Don't ask: it is over, or suspended.
     Settle,
 }
@@ -90,8 +92,7 @@ pub fn is_over(status: &CloudOperationStatus) -> bool {
 
 /// What to do about `operation` now, `due` being the poll planned in this process, if any.
 ///
-/// An object that is new, was edited or carries a new request is polled at once; one followed before a restart waits
-/// for its share of an interval.
+/// An object that is new, was edited or carries a new request is polled at once.
 pub fn next(operation: &CloudOperation, due: Option<Timestamp>, now: Timestamp) -> Step {
     let unwritten = CloudOperationStatus::default();
     let status = operation.status.as_ref().unwrap_or(&unwritten);
@@ -102,15 +103,21 @@ pub fn next(operation: &CloudOperation, due: Option<Timestamp>, now: Timestamp) 
     if status.tracking_start_time.is_none() || !is_current {
         return Step::Poll;
     }
+    match due {
+        None => Step::Resume,
+        Some(due) if due <= now && due != Timestamp::MAX => Step::Poll,
+        Some(due) => Step::Wait(due),
+    }
+}
+
+/// When to poll `operation`, followed before a restart: after that `share` of its interval, or at a deadline before.
+pub fn resume(operation: &CloudOperation, share: f64, now: Timestamp) -> Timestamp {
+    let unwritten = CloudOperationStatus::default();
+    let status = operation.status.as_ref().unwrap_or(&unwritten);
     let uid = operation.metadata.uid.as_deref().unwrap_or_default();
-    let due = due.unwrap_or_else(|| {
-        let interval = poll_interval(operation, status, uid, now);
-        // Those of one collection come back together, so that from the start one request serves them all.
-        let place = operation.spec.provider.list().map_or_else(|| uid.to_owned(), |list| list.path);
-        let at = in_step(after(now, spread(interval, &place)), interval);
-        at.min(deadlines(operation, status).min().unwrap_or(Timestamp::MAX)).max(now)
-    });
-    if due <= now && due != Timestamp::MAX { Step::Poll } else { Step::Wait(due) }
+    let interval = poll_interval(operation, status, uid, now);
+    let at = in_step(after(now, interval.mul_f64(share)), interval);
+    at.min(deadlines(operation, status).min().unwrap_or(Timestamp::MAX)).max(now)
 }
 
 /// Whether the annotation asks for a poll that has not been made.

@@ -400,29 +400,18 @@ fn any_number_of_parts_fits_with_unique_ids_and_a_true_total() {
 }
 
 #[test]
-fn those_of_one_collection_come_back_together_after_a_restart() {
-    let wait = |provider: &serde_json::Value, uid: &str| {
-        let mut life =
-            Life::new(json!({"pollIntervalSeconds": 600, "provider": provider})).says(0, State::Running, "Running");
-        life.operation.metadata.uid = Some(uid.into());
-        match next(&life.operation, None, at(100)) {
-            Step::Wait(due) => due,
-            step => panic!("{step:?}"),
-        }
-    };
-    let job = |project| json!({"otcCceJob": {"region": "eu-de", "projectId": project}});
-    assert_eq!(wait(&job("p"), "a"), wait(&job("p"), "b"));
-    assert_ne!(wait(&job("p"), "a"), wait(&job("q"), "a"));
-    let fleet = json!({"huaweiUcsFederation": {}});
-    assert_ne!(wait(&fleet, "a"), wait(&fleet, "b"), "there is no list of them");
-}
-
-#[test]
 fn an_object_followed_before_a_restart_waits_for_its_share_of_an_interval() {
     let life = running();
-    let Step::Wait(due) = next(&life.operation, None, at(100)) else { panic!("polled at once") };
-    assert!(due < at(115), "{due}");
+    assert_eq!(next(&life.operation, None, at(100)), Step::Resume);
+    let slow = Life::new(json!({"pollIntervalSeconds": 60})).says(0, State::Running, "Running").operation;
+    assert_eq!(resume(&slow, 0.0, at(100)), at(100));
+    assert_eq!(resume(&slow, 0.25, at(100)), at(115));
+    let urgent = json!({"pollIntervalSeconds": 60, "activeDeadlineSeconds": 110});
+    let urgent = Life::new(urgent).says(0, State::Running, "Running").operation;
+    assert_eq!(resume(&urgent, 0.5, at(100)), at(110), "a deadline comes first");
+    assert_eq!(resume(&urgent, 0.5, at(200)), at(200), "and is not long past");
     assert_eq!(next(&life.operation, Some(at(100)), at(100)), Step::Poll);
+    assert_eq!(next(&life.operation, Some(at(101)), at(100)), Step::Wait(at(101)));
     assert_eq!(next(&new().operation, None, at(100)), Step::Poll);
     let mut asked = running().operation;
     asked.annotations_mut().insert(REQUESTED_AT.into(), "now".into());

@@ -4,6 +4,7 @@ use reqwest::Url;
 use url::Host;
 
 use super::address;
+use crate::auth::Account;
 use crate::observation::{FailureKind, PollFailure, Request};
 use crate::provider::Provider;
 
@@ -51,6 +52,15 @@ impl Egress {
         let allowed =
             allowed.zip(patterns).map(|(allowed, pattern)| allowed.ok_or_else(|| BadPattern(pattern.clone())));
         Ok(Self { allowed: allowed.collect::<Result<_, _>>()?, private_addresses })
+    }
+
+    /// The endpoint of `account`, which was checked as by [`Self::check`].
+    ///
+    /// # Errors
+    /// [`FailureKind::EndpointRefused`], naming the Secret's key.
+    pub fn admit(&self, account: &Account, provider: &Provider) -> Result<Endpoint, PollFailure> {
+        let check = || self.check("endpoint", &account.connection.endpoint, provider).map(|endpoint| endpoint.0);
+        account.endpoint.get_or_init(check).clone().map(Endpoint)
     }
 
     /// Checks the `endpoint`, from the Secret's `key` or what stands in for it, that is to receive a credential of

@@ -182,25 +182,24 @@ impl Upstream {
     /// most, from a list one of nearly the whole, so that all who are in it fall into step.
     pub async fn observe(&self, question: Question<'_>, account: &Account) -> Outcome {
         let Question { provider, operation_id, interval, .. } = question;
-        let endpoint = match self.egress.check("endpoint", &account.connection.endpoint, provider) {
+        let endpoint = match self.egress.admit(account, provider) {
             Ok(endpoint) => endpoint,
             Err(failure) => {
                 return Outcome::Answered { result: Err(failure), at: Instant::now(), shared: false };
             }
         };
         let mut visit = Visit { upstream: self, question, account, endpoint, for_many: true, has_sent: false };
-        let alone = provider.request(operation_id);
         if let Some(list) = provider.list() {
-            let is_only_way = list == alone;
             let list = visit.inquiry(list);
-            if is_only_way || self.join(&list, operation_id, interval).await {
+            if self.join(&list, operation_id, interval).await {
                 let found = match visit.read(list.clone(), interval.mul_f64(LISTS_SHARED), Provider::find).await {
                     Ok(found) => found,
                     Err(later) => return Outcome::Later(later),
                 };
+                let is_only_way = || provider.request(operation_id) == list.request;
                 match &found.result {
-                    Ok(None) if !is_only_way => self.collections().miss(&list, operation_id, Instant::now()),
-                    Err(failure) if !is_only_way && is_of_the_list(failure.kind) => {
+                    Ok(None) if !is_only_way() => self.collections().miss(&list, operation_id, Instant::now()),
+                    Err(failure) if is_of_the_list(failure.kind) && !is_only_way() => {
                         if self.collections().set_aside(&list, Instant::now()) {
                             self.metrics.count_list_fallback(provider.name(), failure.kind.reason());
                         }
@@ -210,7 +209,8 @@ impl Upstream {
             }
         }
         visit.for_many = false;
-        match visit.read(visit.inquiry(alone), interval / 2, Provider::interpret).await {
+        let alone = visit.inquiry(provider.request(operation_id));
+        match visit.read(alone, interval / 2, Provider::interpret).await {
             Ok(found) => visit.conclude(found),
             Err(later) => Outcome::Later(later),
         }
