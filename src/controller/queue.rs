@@ -126,6 +126,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_stop_begins_no_look_and_breaks_none_off() {
+        assert_eq!(looks(&[('a', 9), ('b', 11)], 0, 9, None).await.0, [('a', 9)]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_changes_before_all_is_ready_is_looked_at_once_then() {
         assert_eq!(looks(&[('a', 0), ('a', 1), ('a', 2)], 3, 9, None).await.0, [('a', 3)]);
     }
