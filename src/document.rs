@@ -85,7 +85,9 @@ impl Document {
 
     fn parse_strictly(text: &str) -> Result<Self, Misread> {
         let mut parser = SliceJsonParser::new(text.as_bytes());
-        let mut nodes: Vec<Node> = Vec::new();
+        // Each value stands at the beginning or behind one of these; what is too much is given back in the end.
+        let values = 1 + text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+        let mut nodes: Vec<Node> = Vec::with_capacity(values);
         let mut texts = String::with_capacity(text.len());
         let mut open: Vec<usize> = Vec::new();
         let mut key: Option<Span> = None;

@@ -141,7 +141,7 @@ impl Request {
         // RFC 3986 unreserved characters stay; everything else, "/" and "%" included, is encoded.
         const SEGMENT: percent_encoding::AsciiSet =
             percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-        let mut path = String::new();
+        let mut path = String::with_capacity(segments.iter().map(|segment| 1 + segment.len()).sum());
         for segment in segments {
             path.push('/');
             match *segment {

@@ -3,6 +3,20 @@
 /// `text` on one line, without control characters, terminal sequences or characters that reorder or hide others, and
 /// cut with an ellipsis so that it has at most `max` characters.
 pub fn clean(text: &str, max: usize) -> String {
+    // Nearly all texts are, and there are many at each poll.
+    if text.len() <= max && is_plain(text) {
+        return text.to_owned();
+    }
+    clean_each(text, max)
+}
+
+/// Whether nothing is to be cleaned: ASCII on one line, and no space that is one too many.
+fn is_plain(text: &str) -> bool {
+    let is_printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    is_printable && !text.starts_with(' ') && !text.ends_with(' ') && !text.contains("  ")
+}
+
+fn clean_each(text: &str, max: usize) -> String {
     let mut out = String::new();
     let mut length = 0;
     let mut gap = false;
@@ -86,5 +100,11 @@ mod tests {
     fn a_long_text_is_cut_at_a_character() {
         assert_eq!(clean("ääääää", 4), "äää…");
         assert_eq!(clean("ääää", 4), "ääää");
+    }
+    proptest::proptest! {
+        #[test]
+        fn a_plain_text_is_one_that_cleaning_leaves_as_it_is(text in "[ a~\u{7f}\u{1b}\té]{0,9}", max in 0_usize..9) {
+            proptest::prop_assert_eq!(clean(&text, max), clean_each(&text, max));
+        }
     }
 }
