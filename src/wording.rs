@@ -83,6 +83,7 @@ mod tests {
 
     #[rstest::rstest]
     #[case("plain words", "plain words")]
+    #[case("two  spaces", "two spaces")]
     #[case(" two\n\nlines\tand tabs ", "two lines and tabs")]
     #[case("nul\0 and bell\u{7}", "nul and bell")]
     #[case("\u{1b}[31mred\u{1b}[0m \u{9b}1mbold", "red bold")]
