@@ -30,27 +30,34 @@ pub(super) async fn run<K, F>(
     let (again, returns) = mpsc::unbounded();
     let news = changes.map(|object| ScheduleRequest { message: object, run_at: Instant::now() });
     let mut scheduler = pin!(scheduler(stream::select(news, returns)));
-    let (mut ready, mut stop) = (pin!(ready), pin!(stop));
     let (mut is_ready, mut busy, mut under_way) = (false, HashSet::new(), FuturesUnordered::new());
-    loop {
-        let is_free = is_ready && under_way.len() < usize::from(at_once);
-        // All whose time has come begin before any goes on: those of one collection then find each other.
-        tokio::select! {
-            biased;
-            Some(object) = next(scheduler.as_mut(), is_free, &busy) => {
-                busy.insert(object.clone());
-                under_way.push(look(&object).map(|wait| (object, wait)));
-            }
-            Some((object, wait)) = under_way.next() => {
-                busy.remove(&object);
-                if let Some(run_at) = wait.and_then(|wait| Instant::now().checked_add(wait)) {
-                    // The other end is here, too.
-                    let _ = again.unbounded_send(ScheduleRequest { message: object, run_at });
+    let turns = async {
+        let mut ready = pin!(ready);
+        loop {
+            // Most looks wait for nothing, and much else runs in the same task.
+            tokio::task::consume_budget().await;
+            let is_free = is_ready && under_way.len() < usize::from(at_once);
+            // All whose time has come begin before any goes on: those of one collection then find each other.
+            tokio::select! {
+                biased;
+                Some(object) = next(scheduler.as_mut(), is_free, &busy) => {
+                    busy.insert(object.clone());
+                    under_way.push(look(&object).map(|wait| (object, wait)));
                 }
+                Some((object, wait)) = under_way.next() => {
+                    busy.remove(&object);
+                    if let Some(run_at) = wait.and_then(|wait| Instant::now().checked_add(wait)) {
+                        // The other end is here, too.
+                        let _ = again.unbounded_send(ScheduleRequest { message: object, run_at });
+                    }
+                }
+                () = &mut ready, if !is_ready => is_ready = true,
             }
-            () = &mut ready, if !is_ready => is_ready = true,
-            () = &mut stop => break,
         }
+    };
+    tokio::select! {
+        () = stop => {}
+        () = turns => {}
     }
     under_way.for_each(|_| std::future::ready(())).await;
 }
@@ -123,6 +130,25 @@ mod tests {
     async fn an_object_that_changes_while_it_is_looked_at_is_looked_at_again_after_that() {
         let changes = [('a', 0), ('a', 1), ('b', 1)];
         assert_eq!(looks(&changes, 0, 9, None).await, (vec![('a', 0), ('b', 1), ('a', 2)], 2));
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_among_thousands_of_looks() {
+        let (many, seen, most) = (10_000, Cell::new(0), Cell::new(0));
+        let look = |_: &i32| {
+            seen.set(seen.get() + 1);
+            std::future::ready(None)
+        };
+        let others = async {
+            while seen.get() < many {
+                let before = seen.get();
+                tokio::task::yield_now().await;
+                most.set(most.get().max(seen.get() - before));
+            }
+        };
+        let changes = stream::iter(0..many).chain(stream::pending());
+        run(changes, std::future::ready(()), 9, look, others).await;
+        assert!(most.get() < 1000, "{} looks without a break", most.get());
     }
 
     #[tokio::test(start_paused = true)]
