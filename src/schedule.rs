@@ -1,4 +1,5 @@
-//! When to poll next: pure functions of status and time, so that a restart loses nothing.
+//! When to poll next: pure functions of status and time, and after a restart of the order in which objects come back.
+//! Nothing is lost by one.
 
 use std::time::Duration;
 

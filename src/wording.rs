@@ -102,6 +102,7 @@ mod tests {
         assert_eq!(clean("ääääää", 4), "äää…");
         assert_eq!(clean("ääää", 4), "ääää");
     }
+
     proptest::proptest! {
         #[test]
         fn a_plain_text_is_one_that_cleaning_leaves_as_it_is(text in "[ a~\u{7f}\u{1b}\té]{0,9}", max in 0_usize..9) {

@@ -16,7 +16,7 @@ use kube::runtime::scheduler::{ScheduleRequest, Scheduler, scheduler};
 use tokio::time::Instant;
 
 /// Takes a `look` at each object when it changes, and again after the time that the look before said, `at_once` at most.
-/// None is begun before `ready`; on `stop` those under way are ended.
+/// None is begun before `ready`, nor after `stop`, when those under way go on to their end.
 pub(super) async fn run<K, F>(
     changes: impl Stream<Item = K>,
     ready: impl Future<Output = ()>,

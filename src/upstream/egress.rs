@@ -54,7 +54,7 @@ impl Egress {
         Ok(Self { allowed: allowed.collect::<Result<_, _>>()?, private_addresses })
     }
 
-    /// The endpoint of `account`, which was checked as by [`Self::check`].
+    /// The endpoint of `account`, checked as by [`Self::check`] the first time: an account is of one `provider`.
     ///
     /// # Errors
     /// [`FailureKind::EndpointRefused`], naming the Secret's key.
