@@ -1,9 +1,10 @@
 //! The one way out to a cloud: who may be asked, how often, by which connection, and what the answer means.
 //!
-//! [`Upstream::observe`] asks one question. Several about one collection are asked by its list ([`collections`]), equal
-//! requests of one account are one ([`flight`]), each account keeps to its budget ([`budget`]), a credential goes to checked hosts only ([`egress`], [`address`], [`resolver`]), the
-//! exchange is bounded in time and size ([`client`]), and what went wrong is named by what happens next ([`verdict`],
-//! [`refusal`], [`transport`]) without repeating anything secret ([`redaction`]).
+//! [`Upstream::observe`] asks one question ([`visit`]). Several about one collection are asked by its list
+//! ([`collections`]), equal requests of one account are one ([`flight`]), each account keeps to its budget ([`budget`]),
+//! a credential goes to checked hosts only ([`egress`], [`address`], [`resolver`]), the exchange is bounded in time and
+//! size ([`client`]), and what went wrong is named by what happens next ([`verdict`], [`refusal`], [`transport`])
+//! without repeating anything secret ([`redaction`]).
 
 mod address;
 mod authority;
@@ -17,6 +18,7 @@ mod refusal;
 mod resolver;
 mod transport;
 mod verdict;
+mod visit;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,9 +29,9 @@ use secrecy::SecretString;
 
 use crate::auth::Account;
 use crate::auth::tokens::Tokens;
-use crate::document::{Document, Json};
+use crate::document::Document;
 use crate::metrics::Metrics;
-use crate::observation::{FailureKind, Misread, Observation, PollFailure, Reading, Request};
+use crate::observation::{FailureKind, Observation, PollFailure, Request};
 use crate::provider::Provider;
 
 use authority::{Authority, Signed};
@@ -37,12 +39,11 @@ use budget::Budget;
 use client::{Call, Client};
 use collections::{Collections, Way};
 use egress::{Egress, Endpoint};
-use flight::{Flights, Landing, Service};
+use flight::Flights;
 use redaction::Redaction;
 use verdict::{Exchange, Reply, judge};
+use visit::Visit;
 
-/// The most pages of a collection that one poll looks through.
-const MOST_PAGES: usize = 40;
 /// What share of his interval the answer of a list may be old for an asker. As his next poll follows the answer's time,
 /// no change is seen later than an interval after it happened.
 const LISTS_SHARED: f64 = 0.9;
@@ -188,7 +189,7 @@ impl Upstream {
                 return Outcome::Answered { result: Err(failure), at: Instant::now(), shared: false };
             }
         };
-        let mut visit = Visit { upstream: self, question, account, endpoint, for_many: true, has_sent: false };
+        let mut visit = Visit::new(self, question, account, endpoint);
         if let Some(list) = provider.list() {
             let list = visit.inquiry(list);
             if self.join(&list, operation_id, interval).await {
@@ -289,111 +290,6 @@ impl Upstream {
     }
 }
 
-/// One question on its way.
-struct Visit<'a> {
-    upstream: &'a Upstream,
-    question: Question<'a>,
-    account: &'a Account,
-    endpoint: Endpoint,
-    /// Whether a list is asked for.
-    for_many: bool,
-    /// Whether it has cost a request of its own.
-    has_sent: bool,
-}
-
-/// A permitted request, until it is over or dropped.
-struct UnderWay<'a> {
-    budget: &'a Mutex<Budget>,
-    account: &'a str,
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner).land(self.account);
-    }
-}
-
-/// What was read, and when it arrived; `None` where the whole answer lacks the operation.
-struct Found {
-    result: Result<Option<Observation>, PollFailure>,
-    at: Instant,
-}
-
-type Interpret = fn(&Provider, &str, Json<'_>) -> Result<Reading, Misread>;
-
-impl Visit<'_> {
-    fn inquiry(&self, request: Request) -> Inquiry {
-        Inquiry { account: Arc::clone(&self.account.name), provider: self.question.provider.name(), request }
-    }
-
-    /// Reads from the `first` page on until `interpret` finds the operation or there is no further page.
-    ///
-    /// # Errors
-    /// When to come back: the account's budget has no room before.
-    async fn read(&mut self, first: Inquiry, max_age: Duration, interpret: Interpret) -> Result<Found, Instant> {
-        let Question { provider, operation_id, asker, is_first, .. } = self.question;
-        let upstream = self.upstream;
-        let mut inquiry = first;
-        let mut arrived = Instant::now();
-        for _ in 0..MOST_PAGES {
-            let has_sent = self.has_sent;
-            let permit = || match has_sent {
-                false => upstream.budget().ask(&self.account.name, asker, is_first, Instant::now()),
-                true => upstream.budget().charge(&self.account.name, Instant::now()),
-            };
-            let ask = || {
-                let under_way = UnderWay { budget: &upstream.budget, account: &self.account.name };
-                // Boxed, as most polls share an answer and need no room for it.
-                let asked = Box::pin(upstream.ask(provider, &self.endpoint, &inquiry, self.account));
-                let for_many = self.for_many;
-                async move {
-                    let _under_way = under_way;
-                    let (value, weight) = asked.await;
-                    Landing { value, weight, for_many }
-                }
-            };
-            let (answer, at) = match upstream.flights.share(&inquiry, max_age, permit, ask).await {
-                Service::Denied(later) => return Err(later),
-                Service::Answered { value, at, shared } => {
-                    self.has_sent |= !shared;
-                    (value, at)
-                }
-            };
-            arrived = at;
-            let reading = answer.and_then(|document| {
-                interpret(provider, operation_id, document.root())
-                    .map_err(|misread| unusable(provider, &misread.to_string()))
-            });
-            let result = match reading {
-                Ok(Reading::NextPage(next)) => {
-                    inquiry = self.inquiry(next);
-                    continue;
-                }
-                Ok(Reading::Found(observation)) => Ok(Some(*observation)),
-                Ok(Reading::Absent) => Ok(None),
-                Err(failure) => Err(failure),
-            };
-            return Ok(Found { result, at });
-        }
-        let failure = unusable(provider, &format!("the list goes on after {MOST_PAGES} pages"));
-        Ok(Found { result: Err(failure), at: arrived })
-    }
-
-    fn conclude(self, found: Found) -> Outcome {
-        let Question { provider, asker, .. } = self.question;
-        if !self.has_sent {
-            self.upstream.metrics.count_coalesced(provider.name());
-            self.upstream.budget().release(&self.account.name, asker);
-        }
-        let missing = || {
-            let message = format!("{} lists no such operation", provider.cloud());
-            PollFailure::new(FailureKind::NotFound, message)
-        };
-        let result = found.result.and_then(|observation| observation.ok_or_else(missing));
-        Outcome::Answered { result, at: found.at, shared: !self.has_sent }
-    }
-}
-
 /// Whether a failure may be that of the list alone, so that its operations may still be asked for one by one.
 fn is_of_the_list(kind: FailureKind) -> bool {
     match kind {
@@ -409,8 +305,4 @@ fn is_of_the_list(kind: FailureKind) -> bool {
         | FailureKind::RedirectRefused
         | FailureKind::NotFound => true,
     }
-}
-
-fn unusable(provider: &Provider, why: &str) -> PollFailure {
-    PollFailure::new(FailureKind::InvalidResponse, format!("{} gave no usable answer: {why}", provider.cloud()))
 }
