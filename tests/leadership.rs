@@ -145,6 +145,8 @@ fn take_over(way: Option<SocketAddr>, stop: impl FnOnce(&Replica), at_most: Dura
     let key = replicas.follow("job", "p1");
     replicas.bed.until_reason("job", "Succeeded", "Running");
     second.process.wait_for_log("waiting to lead", Duration::from_secs(30)).unwrap();
+    // Who is stopped between a status and its Event leaves it untold, unless it is that of an end.
+    announced(&replicas, &["Tracking"]);
     stop(&first);
     let stopped = Instant::now();
     second.until_leading();
@@ -156,11 +158,17 @@ fn take_over(way: Option<SocketAddr>, stop: impl FnOnce(&Replica), at_most: Dura
     replicas.bed.simulator.advance(&key);
     replicas.bed.simulator.advance(&key);
     replicas.bed.until_reason("job", "Succeeded", "OperationSucceeded");
-    eventually(Duration::from_secs(10), "the end is announced", || {
-        let events = replicas.bed.events("job");
-        if events == ["Tracking", "Succeeded"] { Ok(()) } else { Err(format!("{events:?}")) }
-    });
+    announced(&replicas, &["Tracking", "Succeeded"]);
     (replicas, first, second)
+}
+
+/// Waits until these are the Events about the job.
+#[track_caller]
+fn announced(replicas: &Replicas, expected: &[&str]) {
+    eventually(Duration::from_secs(30), &format!("{expected:?} announced"), || {
+        let events = replicas.bed.events("job");
+        if events == expected { Ok(()) } else { Err(format!("{events:?}")) }
+    });
 }
 
 fn never_alternated(replicas: &Replicas, first: &Replica, second: &Replica) {

@@ -86,10 +86,13 @@ fn a_controller_killed_in_mid_operation_is_followed_by_one_that_finishes() {
     let controller = bed.controller(&[]);
     let key = follow(&bed, "job");
     let before = bed.until_reason("job", "Succeeded", "Running");
+    // Only of an end is it made sure that it is announced.
+    until_events(&bed, "job", &["Tracking"]);
     controller.kill().unwrap();
     assert!(bed.simulator.advance(&key));
     let controller = bed.controller(&[]);
     until_half_done(&bed, "job");
+    until_events(&bed, "job", &["Tracking", "Progressing"]);
     controller.kill().unwrap();
     assert!(bed.simulator.advance(&key));
     let _controller = bed.controller(&[]);
@@ -310,6 +313,9 @@ fn a_poll_under_way_writes_nothing_once_its_object_is_deleted_not_even_to_its_na
 fn two_controllers_at_once_neither_corrupt_nor_repeat_anything() {
     let bed = bed();
     let controllers = [bed.controller(&[]), bed.controller(&[])];
+    for controller in &controllers {
+        controller.wait_for_log("started", LIMIT).unwrap();
+    }
     let names: Vec<String> = (0..10).map(|n| format!("job{n}")).collect();
     for name in &names {
         let job = Operation::new(Cloud::OtcCceJob, Scope::otc(name), ID).kind("CreateCluster");
