@@ -548,8 +548,8 @@ fn retry_after_pauses_all_of_an_account_and_nobody_else() {
         bed.until_reason(name, "Succeeded", "Running");
     }
     bed.simulator.reset_counts();
-    let pause = Duration::from_secs(5);
-    let throttled = Fault::Throttled { status: 429, retry_after: Some("5".to_owned()), twice: false };
+    let pause = Duration::from_secs(8);
+    let throttled = Fault::Throttled { status: 429, retry_after: Some("8".to_owned()), twice: false };
     bed.simulator.fault(throttled, about("a"), 1);
     let is_of = |token: &'static str| move |r: &&RecordedRequest| r.header("X-Auth-Token") == Some(token);
     let (requests, refusal) = eventually(LIMIT, "polls of both after the pause", || {

@@ -246,7 +246,7 @@ fn a_busy_editor_of_labels_neither_stops_the_status_nor_loses_a_label() {
     let key = follow(&bed, "job");
     bed.until_reason("job", "Succeeded", "Running");
     // Each poll takes longer than it takes to edit the object, so that what was read is always out of date.
-    bed.simulator.latency(Duration::from_millis(700));
+    bed.simulator.latency(Duration::from_secs(2));
     let (writes, labels) = thread::scope(|scope| {
         let editor = scope.spawn(|| {
             let start = Instant::now();
