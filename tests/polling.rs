@@ -416,7 +416,7 @@ fn a_deadline_ends_what_runs_too_long_and_what_cannot_be_seen() {
         let lasted = time(&status["completionTime"]).duration_since(time(&status[since])).as_secs();
         assert!((8..=30).contains(&lasted), "{name}: ended after {lasted} s, not 8 s");
         // Seen before its end, not only then; whoever asks for the status may come too late for that.
-        let written = writes(bed.asked()).subresource("status").keep(|event| event.name == name);
+        let written = bed.asked().subresource("status").keep(|event| event.name == name && event.code < 300);
         assert!(written.len() >= 2, "{name}: {written:#?}");
     }
 }
