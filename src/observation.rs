@@ -124,6 +124,8 @@ pub enum Reading {
     NextPage(Request),
     /// The whole answer, and the operation is not in it.
     Absent,
+    /// The operation is in the list, but cannot be read there; the other members may well be.
+    Unreadable(Misread),
 }
 
 /// A GET below a cloud's endpoint, as data.
@@ -194,12 +196,16 @@ pub struct PollFailure {
     pub kind: FailureKind,
     /// What is wrong and what to do, for people; nothing secret.
     pub message: String,
+    /// The cloud's code, where it answered with one.
+    pub code: Option<String>,
+    /// The cloud's ID of the request that it refused, for its support.
+    pub request_id: Option<String>,
 }
 
 impl PollFailure {
     /// A failure of `kind` that `message` explains.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), code: None, request_id: None }
     }
 }
 

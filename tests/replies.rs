@@ -38,6 +38,7 @@ fn status_after(reply: &Path) -> Value {
     let result = match read {
         Ok(Reading::Found(observation)) => Ok(*observation),
         Ok(Reading::NextPage(request)) => return json!({"nextPage": format!("{}?{:?}", request.path, request.query)}),
+        Ok(Reading::Unreadable(misread)) => Err(PollFailure::new(FailureKind::InvalidResponse, misread.to_string())),
         Ok(Reading::Absent) => Err(PollFailure::new(FailureKind::NotFound, "the cloud does not know it")),
         Err(Misread(why)) => Err(PollFailure::new(FailureKind::InvalidResponse, why)),
     };

@@ -136,8 +136,9 @@ fn read_found(
     found: Option<Json<'_>>,
     read: impl FnOnce(Json<'_>) -> Result<Observation, Misread>,
 ) -> Result<Reading, Misread> {
-    Ok(match found {
-        Some(member) => Reading::Found(Box::new(read(member)?)),
+    Ok(match found.map(read) {
+        Some(Ok(observation)) => Reading::Found(Box::new(observation)),
+        Some(Err(misread)) => Reading::Unreadable(misread),
         None => Reading::Absent,
     })
 }

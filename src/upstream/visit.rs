@@ -115,6 +115,7 @@ impl<'a> Visit<'a> {
                 }
                 Ok(Reading::Found(observation)) => Ok(Some(*observation)),
                 Ok(Reading::Absent) => Ok(None),
+                Ok(Reading::Unreadable(misread)) => Err(unusable(provider, &misread.to_string())),
                 Err(failure) => Err(failure),
             };
             return Ok(Found { result, at });
