@@ -34,14 +34,25 @@ pub struct Secrets {
 pub enum Freshness {
     /// Read within the last minute.
     Minute,
+    /// Read within the last 15 seconds.
+    FifteenSeconds,
     /// Read after a credential from it was refused, which may concern all who use it: once in five seconds.
     AfterRefusal,
     /// Read now.
     Now,
 }
 
+/// A Secret that was looked at.
+pub struct Loaded {
+    /// Its resourceVersion; none where it is missing.
+    pub version: Option<Arc<str>>,
+    /// The account it describes, or why there is none.
+    pub account: Result<Arc<Account>, PollFailure>,
+}
+
 #[derive(Clone)]
 struct Read {
+    version: Option<Arc<str>>,
     at: Instant,
     freshness: Freshness,
     accounts: Result<Arc<Accounts>, PollFailure>,
@@ -97,18 +108,19 @@ impl Secrets {
         name: &str,
         provider: &Provider,
         freshness: Freshness,
-    ) -> Result<Result<Arc<Account>, PollFailure>, Arc<kube::Error>> {
+    ) -> Result<Loaded, Arc<kube::Error>> {
         let key = (namespace.to_owned(), name.to_owned());
         if let Some(read) = self.read.get(&key).await {
             let is_fresh = match freshness {
                 Freshness::Minute => true,
+                Freshness::FifteenSeconds => read.at.elapsed() < Duration::from_secs(15),
                 Freshness::AfterRefusal => {
                     read.freshness == Freshness::AfterRefusal && read.at.elapsed() < FRESH_FAILURE
                 }
                 Freshness::Now => false,
             };
             if is_fresh && let Some(account) = read.account(name, provider) {
-                return Ok(account);
+                return Ok(Loaded { version: read.version.clone(), account });
             }
             self.read.invalidate(&key).await;
         }
@@ -118,7 +130,7 @@ impl Secrets {
                 let get = self.get(namespace, name, freshness);
                 let read = self.read.try_get_with(key.clone(), get).await?;
                 if let Some(account) = read.account(name, provider) {
-                    return Ok(account);
+                    return Ok(Loaded { version: read.version.clone(), account });
                 }
                 self.read.invalidate(&key).await;
             }
@@ -128,8 +140,10 @@ impl Secrets {
 
     async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Result<Read, kube::Error> {
         let missing = |message: String| Err(PollFailure::new(FailureKind::CredentialsNotFound, message));
+        let mut version = None;
         let accounts = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
             Ok(Some(secret)) => {
+                version = secret.metadata.resource_version.map(Arc::from);
                 Ok(Arc::new(Accounts { data: secret.data.unwrap_or_default(), known: Mutex::default() }))
             }
             Ok(None) => {
@@ -140,7 +154,7 @@ impl Secrets {
             )),
             Err(error) => return Err(error),
         };
-        Ok(Read { at: Instant::now(), freshness, accounts })
+        Ok(Read { version, at: Instant::now(), freshness, accounts })
     }
 }
 

@@ -29,16 +29,29 @@ impl Announcer {
         Self { client, instance }
     }
 
-    /// Publishes `notice` about `operation`. Nobody's work depends on it, so a failure is only logged.
-    pub async fn announce(&self, operation: &CloudOperation, notice: &Notice, now: Timestamp) {
+    /// Publishes `notice` about `operation`. One that the API server refuses for what it is, such as in a namespace that
+    /// is being deleted, is given up, with a line in the log.
+    ///
+    /// # Errors
+    /// The API server did not take it now.
+    pub async fn announce(
+        &self,
+        operation: &CloudOperation,
+        notice: &Notice,
+        now: Timestamp,
+    ) -> Result<(), kube::Error> {
         let namespace = operation.namespace().unwrap_or_default();
         let event = self.event(operation, notice, now);
         match Api::namespaced(self.client.clone(), &namespace).create(&PostParams::default(), &event).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => {
-                tracing::warn!(%namespace, name = operation.name_any(), reason = notice.reason, %error, "an Event could not be written")
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(kube::Error::Api(status))
+                if (400..500).contains(&status.code) && ![408, 429].contains(&status.code) =>
+            {
+                tracing::warn!(%namespace, name = operation.name_any(), reason = notice.reason, error = %status, "an Event was refused");
+                Ok(())
             }
+            Err(error) => Err(error),
         }
     }
 

@@ -12,6 +12,7 @@
 //! | [`credentials`], [`auth`] | a Secret, and what its credential becomes on the wire |
 //! | [`upstream`] | the one way out to a cloud |
 //! | [`document`], [`time`], [`wording`] | a reply's JSON, times and texts, made safe to use; pure |
+//! | [`clock`] | the two clocks |
 //! | [`metrics`], [`server`] | what is counted, and where it is served |
 //! | [`traces`] | polls as spans, for a collector |
 // Here rather than in Cargo.toml, whose lints would hold for tests too.
@@ -33,7 +34,8 @@
 
 pub mod api;
 pub mod auth;
-#[expect(clippy::disallowed_methods, reason = "the shell tells the core what time it is")]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
+pub mod clock;
 pub mod controller;
 #[expect(clippy::disallowed_methods, reason = "it measures how long ago a Secret was read")]
 pub mod credentials;
@@ -47,6 +49,5 @@ pub mod schedule;
 pub mod server;
 pub mod time;
 pub mod traces;
-#[expect(clippy::disallowed_methods, reason = "it measures budgets and the age of answers")]
 pub mod upstream;
 pub mod wording;

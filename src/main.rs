@@ -140,6 +140,7 @@ async fn follow(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         allow_private_addresses: flags.allow_private_addresses,
         requests_per_second: flags.requests_per_second,
         burst: flags.burst,
+        requests_under_way: flags.concurrency,
         metrics: Arc::clone(&metrics),
         ..Options::default()
     })?;

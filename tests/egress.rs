@@ -4,12 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cloudop::auth::{Connection, Credential};
 use cloudop::observation::{FailureKind, PollFailure};
 use cloudop::provider::Provider;
-use cloudop::upstream::{Options, Outcome, Question, Upstream};
+use cloudop::upstream::{Answer, Asked, Options, Question, Upstream};
 use cloudop_simulator::{Fault, Matcher, Simulator, Times};
 use serde_json::json;
 
@@ -105,11 +105,19 @@ fn connection(endpoint: &str, iam_endpoint: Option<&str>, ca: Option<&str>, cred
 
 async fn poll(upstream: &Upstream, connection: &Connection) -> PollFailure {
     let provider = provider();
-    let question =
-        Question { provider: &provider, operation_id: "job", asker: "uid", is_first: true, interval: Duration::ZERO };
+    let question = Question {
+        provider: &provider,
+        operation_id: "job",
+        uid: "uid",
+        namespace: "default",
+        is_first: true,
+        interval: Duration::ZERO,
+        since: Instant::now(),
+        not_before: None,
+    };
     match upstream.observe(question, &connection.clone().into()).await {
-        Outcome::Answered { result, .. } => result.unwrap_err(),
-        Outcome::Later(_) => panic!("over budget"),
+        Asked::Answered(Answer { result, .. }) => result.unwrap_err(),
+        Asked::Later(_) => panic!("over budget"),
     }
 }
 

@@ -7,7 +7,7 @@ use cloudop::auth::{Connection, Credential};
 use cloudop::metrics::Metrics;
 use cloudop::observation::{FailureKind, Observation, PollFailure, State};
 use cloudop::provider::Provider;
-use cloudop::upstream::{Options, Outcome, Question, Upstream};
+use cloudop::upstream::{Answer, Asked, Later, Options, Question, Upstream};
 use cloudop_simulator::{
     Account, Cloud, Fault, Listener, Matcher, NumspotApi, Operation, RecordedRequest, Scope, Simulator, Stage, Times,
 };
@@ -71,27 +71,43 @@ impl Bed {
         Self { simulator, upstream, connection, provider: otc(), operation_id: JOB.into(), metrics }
     }
 
-    async fn ask(&self, asker: &str, max_age: Duration) -> Outcome {
+    async fn ask(&self, asker: &str, max_age: Duration) -> Asked {
         self.ask_for(&self.operation_id, asker, 2 * max_age).await
     }
 
-    async fn ask_for(&self, operation_id: &str, asker: &str, interval: Duration) -> Outcome {
-        let question = Question { provider: &self.provider, operation_id, asker, is_first: false, interval };
-        self.upstream.observe(question, &self.connection.clone().into()).await
+    async fn ask_for(&self, operation_id: &str, asker: &str, interval: Duration) -> Asked {
+        let account = self.connection.clone().into();
+        let since = Instant::now();
+        let question = Question {
+            provider: &self.provider,
+            operation_id,
+            uid: asker,
+            namespace: "default",
+            is_first: false,
+            interval,
+            since,
+            not_before: interval.is_zero().then_some(since),
+        };
+        loop {
+            match self.upstream.observe(question, &account).await {
+                Asked::Later(Later::WhenOver(under_way)) => _ = under_way.landing.await,
+                asked => return asked,
+            }
+        }
     }
 
     /// Polls the operation `id`, as someone who does so every minute.
     async fn follow(&self, id: &str) -> Result<Observation, PollFailure> {
         match self.ask_for(id, id, Duration::from_secs(60)).await {
-            Outcome::Answered { result, .. } => result,
-            Outcome::Later(_) => panic!("over budget"),
+            Asked::Answered(Answer { result, .. }) => result,
+            Asked::Later(_) => panic!("over budget"),
         }
     }
 
     async fn poll(&self) -> Result<Observation, PollFailure> {
         match self.ask("uid", Duration::ZERO).await {
-            Outcome::Answered { result, .. } => result,
-            Outcome::Later(_) => panic!("over budget"),
+            Asked::Answered(Answer { result, .. }) => result,
+            Asked::Later(_) => panic!("over budget"),
         }
     }
 
@@ -413,7 +429,9 @@ async fn a_throttled_account_pauses_as_a_whole(
     let refused = tokio::time::Instant::now();
     bed.operation_id = other.to_owned();
     for asker in ["a", "b", "c"] {
-        let Outcome::Later(at) = bed.ask(asker, Duration::ZERO).await else { panic!("the account does not pause") };
+        let Asked::Later(Later::At(at)) = bed.ask(asker, Duration::ZERO).await else {
+            panic!("the account does not pause")
+        };
         let (longest, shortest) = ((at - asked).as_secs_f64(), (at - refused).as_secs_f64());
         assert!(longest >= *seconds.start() as f64, "{longest}");
         assert!(shortest <= *seconds.end() as f64 + 2.0, "{shortest}");
@@ -458,13 +476,13 @@ async fn equal_questions_at_once_are_one_request_and_so_is_one_soon_after() {
     let outcomes = futures::future::join_all(askers.iter().map(|asker| bed.ask(asker, Duration::from_secs(10)))).await;
     let mut arrivals = Vec::new();
     for outcome in outcomes {
-        let Outcome::Answered { result, at, shared } = outcome else { panic!("over budget") };
+        let Asked::Answered(Answer { result, at, shared }) = outcome else { panic!("over budget") };
         assert_eq!(result.unwrap().state, State::Running);
         arrivals.push((at, shared));
     }
     assert_eq!(arrivals.iter().filter(|(_, shared)| !shared).count(), 1);
     assert!(arrivals.iter().all(|(at, _)| *at == arrivals[0].0));
-    let Outcome::Answered { at, shared, .. } = bed.ask("late", Duration::from_secs(10)).await else {
+    let Asked::Answered(Answer { at, shared, .. }) = bed.ask("late", Duration::from_secs(10)).await else {
         panic!("over budget")
     };
     assert_eq!((at, shared), (arrivals[0].0, true));
@@ -477,9 +495,9 @@ async fn equal_questions_at_once_are_one_request_and_so_is_one_soon_after() {
 async fn another_token_never_gets_anothers_answer() {
     let mut bed = Bed::new().await;
     let hour = Duration::from_secs(3600);
-    assert!(matches!(bed.ask("a", hour).await, Outcome::Answered { result: Ok(_), .. }));
+    assert!(matches!(bed.ask("a", hour).await, Asked::Answered(Answer { result: Ok(_), .. })));
     bed.connection.credential = Credential::Token("guessed".into());
-    let Outcome::Answered { result, shared, .. } = bed.ask("b", hour).await else { panic!("over budget") };
+    let Asked::Answered(Answer { result, shared, .. }) = bed.ask("b", hour).await else { panic!("over budget") };
     assert_eq!((result.unwrap_err().kind, shared), (Unauthorized, false));
 }
 
@@ -491,7 +509,7 @@ async fn a_failure_is_shared_by_those_who_waited_and_by_no_one_later() {
     let hour = Duration::from_secs(3600);
     let (first, second) = futures::join!(bed.ask("a", hour), bed.ask("b", hour));
     for outcome in [first, second] {
-        let Outcome::Answered { result, .. } = outcome else { panic!("over budget") };
+        let Asked::Answered(Answer { result, .. }) = outcome else { panic!("over budget") };
         assert_eq!(result.unwrap_err().kind, ServerError);
     }
     assert!(bed.poll().await.is_ok());
@@ -507,8 +525,9 @@ async fn an_account_over_budget_waits_its_turn() {
     for n in 0..8 {
         bed.provider = project(n);
         match bed.ask(&n.to_string(), Duration::ZERO).await {
-            Outcome::Answered { .. } => answered += 1,
-            Outcome::Later(at) => waiting.push((n, at)),
+            Asked::Answered(_) => answered += 1,
+            Asked::Later(Later::At(at)) => waiting.push((n, at)),
+            Asked::Later(Later::WhenOver(_)) => unreachable!("waited for"),
         }
     }
     assert_eq!(bed.requests().len(), answered);
@@ -517,7 +536,7 @@ async fn an_account_over_budget_waits_its_turn() {
         bed.provider = project(n);
         tokio::time::sleep_until(at).await;
         let outcome = bed.ask(&n.to_string(), Duration::ZERO).await;
-        assert!(matches!(outcome, Outcome::Answered { .. }), "the ticket holds");
+        assert!(matches!(outcome, Asked::Answered(_)), "the ticket holds");
     }
     assert_eq!(bed.requests().len(), 8);
 }
@@ -544,7 +563,7 @@ async fn a_list_is_followed_to_the_page_with_the_operation(#[case] index: usize,
     assert_eq!(bed.poll().await.unwrap().state, State::Running);
     assert_eq!(bed.requests().len(), pages);
     let outcome = bed.ask("another", Duration::from_secs(60)).await;
-    assert!(matches!(outcome, Outcome::Answered { result: Ok(_), shared: true, .. }), "{outcome:?}");
+    assert!(matches!(outcome, Asked::Answered(Answer { result: Ok(_), shared: true, .. })), "{outcome:?}");
     assert_eq!(bed.requests().len(), pages);
 }
 
@@ -682,23 +701,23 @@ async fn a_network_fault_is_not_multiplied_by_asking_one_by_one() {
 }
 
 /// What an outcome holds that must be an answer.
-trait Answer {
+trait Outcome {
     fn state(self) -> State;
     fn failure(self) -> PollFailure;
 }
 
-impl Answer for Outcome {
+impl Outcome for Asked {
     fn state(self) -> State {
         match self {
-            Outcome::Answered { result, .. } => result.unwrap().state,
-            Outcome::Later(_) => panic!("over budget"),
+            Asked::Answered(Answer { result, .. }) => result.unwrap().state,
+            Asked::Later(_) => panic!("over budget"),
         }
     }
 
     fn failure(self) -> PollFailure {
         match self {
-            Outcome::Answered { result, .. } => result.unwrap_err(),
-            Outcome::Later(_) => panic!("over budget"),
+            Asked::Answered(Answer { result, .. }) => result.unwrap_err(),
+            Asked::Later(_) => panic!("over budget"),
         }
     }
 }

@@ -1,44 +1,42 @@
-//! What reconciles share, and what the process knows of itself.
+//! What looks share, and what the process knows of itself.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
 use kube::runtime::reflector::Store;
-use kube::{Client, Resource};
 
-use super::Guarded;
-use super::changes::hash;
+use super::memory::{Guarded, Memory};
+use super::pace::Pace;
+use super::queue::Turns;
 use crate::api::{CloudOperation, CloudOperationStatus};
+use crate::clock;
 use crate::credentials::Secrets;
-use crate::decision::{Memory, Poll};
 use crate::events::Announcer;
 use crate::metrics::Metrics;
-use crate::observation::State;
-use crate::schedule::{elapsed, share};
+use crate::schedule::elapsed;
 use crate::upstream::Upstream;
 
-/// How late a poll must be for the process to count as stuck: later than any pause a cloud may ask for.
+/// How long nothing may begin or end while an object is ready for the process to count as stuck. A cloud or an API server
+/// that is slow cannot make it so: each look has its limit.
 const STUCK: Duration = Duration::from_secs(1800);
 /// How recent an end must be for its Event to be made sure of after a restart.
 const RECENT: Duration = Duration::from_secs(600);
 
-/// What a reconcile works with.
+/// What a look works with.
 pub struct Context {
     pub(super) client: Client,
     pub(super) secrets: Secrets,
     pub(super) upstream: Upstream,
     pub(super) announcer: Announcer,
+    pub(super) memory: Memory,
+    pub(super) pace: Mutex<Pace>,
+    pub(super) turns: Turns,
     /// When this process began to follow operations.
     led_since: OnceLock<Timestamp>,
-    /// By a hash of namespace and name, so that whatever is created anew takes its namesake's place.
-    followed: Mutex<HashMap<u64, Followed>>,
-    /// In which order those came who were followed before a restart, each collection once.
-    returned: Mutex<HashMap<u64, u32>>,
     stores: Mutex<Vec<Store<Guarded>>>,
     stage: AtomicU8,
     /// What is counted.
@@ -56,20 +54,6 @@ pub enum Stage {
     Leading,
 }
 
-/// What is kept of an object between two polls; a restart loses it without harm.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Followed {
-    /// A hash of the UID.
-    identity: u64,
-    /// On the clock that is never set.
-    pub(super) due: Option<Instant>,
-    /// Since when a poll has been waiting for its account's budget.
-    pub(super) waiting_since: Option<Instant>,
-    /// When the last answer arrived.
-    pub(super) answered: Option<Instant>,
-    pub(super) memory: Memory,
-}
-
 impl Context {
     /// Calls Kubernetes through `client` and clouds through `upstream`; Events name the process `instance`.
     pub fn new(client: Client, upstream: Upstream, instance: String, metrics: Arc<Metrics>) -> Self {
@@ -78,9 +62,10 @@ impl Context {
             announcer: Announcer::new(client.clone(), instance),
             client,
             upstream,
+            memory: Memory::default(),
+            pace: Mutex::default(),
+            turns: Turns::default(),
             led_since: OnceLock::new(),
-            followed: Mutex::default(),
-            returned: Mutex::default(),
             stores: Mutex::default(),
             stage: AtomicU8::new(Stage::Starting as u8),
             metrics,
@@ -91,7 +76,7 @@ impl Context {
     pub fn reach(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Relaxed);
         if stage == Stage::Leading {
-            self.led_since.get_or_init(Timestamp::now);
+            self.led_since.get_or_init(clock::wall);
         }
     }
 
@@ -111,11 +96,10 @@ impl Context {
             .then_some("the CloudOperations have not been listed yet\n")
     }
 
-    /// Why the process is to be started anew, if so: polls that were due long ago were never made.
+    /// Why the process is to be restarted, if so: polls are due and none is made.
     pub fn stuck(&self) -> Option<String> {
-        let oldest = self.followed().values().filter_map(|followed| followed.due).min()?;
-        let late = oldest.elapsed();
-        (late > STUCK).then(|| format!("a poll is {} s late", late.as_secs()))
+        let still = self.turns.stand_still()?;
+        (still > STUCK).then(|| format!("polls are due and none has begun or ended for {} s", still.as_secs()))
     }
 
     /// Calls `each` with every CloudOperation that is known.
@@ -129,78 +113,8 @@ impl Context {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is kept of `operation`, nothing where that is of a namesake.
-    pub(super) fn recall(&self, operation: &CloudOperation) -> Followed {
-        let identity = identity(operation);
-        self.followed()
-            .get(&key(&operation.metadata))
-            .filter(|kept| kept.identity == identity)
-            .copied()
-            .unwrap_or_default()
-    }
-
-    /// The share of an interval that `operation`, followed before a restart, waits for its first poll. Those of one
-    /// collection wait for the same, so that from the start one request serves them all.
-    pub(super) fn share(&self, operation: &CloudOperation) -> f64 {
-        let place = match operation.spec.provider.list() {
-            Some(list) => hash(&list.path),
-            None => identity(operation),
-        };
-        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = u32::try_from(returned.len()).unwrap_or(u32::MAX);
-        share(*returned.entry(place).or_insert(number))
-    }
-
-    /// Plans the next poll for the time `due`, and keeps what else is known of `operation`.
-    pub(super) fn plan(&self, operation: &CloudOperation, due: Timestamp, now: Timestamp, followed: Followed) {
-        let due = Instant::now().checked_add(elapsed(now, due));
-        let followed = Followed { identity: identity(operation), due, ..followed };
-        self.followed().insert(key(&operation.metadata), followed);
-    }
-
-    /// Plans another look at once, for which the answer that could not be written counts as news again.
-    pub(super) fn retry(&self, operation: &CloudOperation, memory: Memory) {
-        let now = Timestamp::now();
-        self.plan(operation, now, now, Followed { memory, ..Followed::default() });
-    }
-
-    /// Moves the planned poll of `object` to the next try, so that what keeps failing is not taken for a process that is
-    /// stuck: it would be restarted, and all others with it.
-    pub(super) fn postpone(&self, object: &Guarded, wait: Duration) {
-        if let Some(due) = self.followed().get_mut(&key(object.meta())).and_then(|followed| followed.due.as_mut()) {
-            *due = Instant::now() + wait;
-        }
-    }
-
-    pub(super) fn forget(&self, object: &ObjectMeta) {
-        self.followed().remove(&key(object));
-    }
-
-    /// Makes every planned poll earlier.
-    #[cfg(test)]
-    pub(super) fn antedate(&self, by: Duration) {
-        for due in self.followed().values_mut().filter_map(|followed| followed.due.as_mut()) {
-            *due -= by;
-        }
-    }
-
-    fn followed(&self) -> MutexGuard<'_, HashMap<u64, Followed>> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn count_poll(&self, operation: &CloudOperation, poll: &Poll, lag: Duration) {
-        let provider = operation.spec.provider.name();
-        self.metrics.count_poll(provider, lag);
-        if poll.result.as_ref().is_ok_and(|observation| observation.state == State::Unrecognized) {
-            self.metrics.count_unrecognized(provider);
-        }
-    }
-
-    pub(super) fn count_end(&self, operation: &CloudOperation, status: &CloudOperationStatus) {
-        if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
-            let result = status.conditions.iter().find(|c| *c.type_ == *"Succeeded").map_or("", |c| &c.reason);
-            self.metrics.count_end(operation.spec.provider.name(), result, elapsed(start.0, end.0));
-        }
+    pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the process before this one may have died between writing the end and announcing it.
@@ -210,12 +124,4 @@ impl Context {
         let is_new_here = elapsed(since, now) < RECENT;
         is_new_here && ended.is_some_and(|ended| ended <= since && elapsed(ended, since) < RECENT)
     }
-}
-
-fn key(object: &ObjectMeta) -> u64 {
-    hash(&(&object.namespace, &object.name))
-}
-
-fn identity(operation: &CloudOperation) -> u64 {
-    hash(&operation.metadata.uid)
 }

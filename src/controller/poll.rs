@@ -1,89 +1,200 @@
 //! One poll: with which credential, how new the answer has to be, and once more with a credential that was renewed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use kube::ResourceExt;
 use tracing::Instrument;
 
-use super::context::{Context, Followed};
-use super::{Error, POLLS};
-use crate::api::{CloudOperation, CloudOperationStatus};
+use super::context::Context;
+use super::error::Error;
+use super::memory::{Faulty, Tracked};
+use super::reconcile::Moment;
+use crate::api::{CloudOperation, CloudOperationStatus, REQUESTED_AT};
+use crate::clock;
 use crate::credentials::Freshness;
 use crate::decision::{Poll, has_request};
-use crate::schedule::{after, poll_interval};
-use crate::upstream::{Outcome, Question};
+use crate::observation::State;
+use crate::schedule::{elapsed, poll_interval};
+use crate::upstream::{Answer, Asked, Later, Question};
+
+/// The target of the spans of polls: where nobody subscribes to it, they cost nothing.
+pub const POLLS: &str = "cloudop::polls";
+/// How often a Secret that is at fault is looked at.
+pub(super) const LOOK_AT_SECRET: Duration = Duration::from_secs(15);
+/// How finely the API server tells when an object was created.
+const CREATION_PRECISION: Duration = Duration::from_secs(1);
+
+/// What came of a poll.
+#[expect(clippy::large_enum_variant, reason = "nearly every poll is answered, and each answer is used up at once")]
+pub(super) enum Polled {
+    /// An answer, or a failure.
+    Answered(Poll),
+    /// Nothing yet.
+    Later(Later),
+}
 
 /// As [`ask`], in a span that tells how it went in words that are ours.
 pub(super) async fn ask_in_span(
     operation: &CloudOperation,
-    followed: &Followed,
+    tracked: &mut Tracked,
+    now: Moment,
     context: &Context,
-) -> Result<Result<Poll, Timestamp>, Error> {
+) -> Result<Polled, Error> {
     let provider = operation.spec.provider.name();
     let span = tracing::info_span!(target: POLLS, "poll", provider, outcome = tracing::field::Empty);
-    let asked = ask(operation, followed, context).instrument(span.clone()).await;
-    let outcome = match &asked {
-        Ok(Ok(poll)) => poll.result.as_ref().map_or_else(|failure| failure.kind.reason(), |_| "PollSucceeded"),
-        Ok(Err(_)) => "Later",
+    let polled = ask(operation, tracked, now, context).instrument(span.clone()).await;
+    let outcome = match &polled {
+        Ok(Polled::Answered(poll)) => {
+            poll.result.as_ref().map_or_else(|failure| failure.kind.reason(), |_| "PollSucceeded")
+        }
+        Ok(Polled::Later(_)) => "Later",
         Err(_) => "KubernetesFailed",
     };
     span.record("outcome", outcome);
-    asked
+    if let Ok(Polled::Answered(poll)) = &polled {
+        count(operation, poll, tracked, now.monotonic, context);
+        tracked.answered = clock::monotonic().checked_sub(poll.age);
+        (tracked.wanted_since, tracked.requested, tracked.joined) = (None, None, None);
+    }
+    polled
 }
 
-/// Asks the cloud; `Err` is when a request may be made, where none may be now.
+/// Counts a poll that was answered, and how late it was: until it joined somebody else's request, if it did.
+fn count(operation: &CloudOperation, poll: &Poll, tracked: &Tracked, began: Instant, context: &Context) {
+    let provider = operation.spec.provider.name();
+    let made = tracked.joined.unwrap_or(began);
+    let wanted_since = tracked.wanted_since.unwrap_or(began);
+    context.metrics.count_poll(provider, made.saturating_duration_since(wanted_since));
+    if poll.result.as_ref().is_ok_and(|observation| observation.state == State::Unrecognized) {
+        context.metrics.count_unrecognized(provider);
+    }
+}
+
 async fn ask(
     operation: &CloudOperation,
-    followed: &Followed,
+    tracked: &mut Tracked,
+    now: Moment,
     context: &Context,
-) -> Result<Result<Poll, Timestamp>, Error> {
-    let now = Timestamp::now();
-    let unwritten = CloudOperationStatus::default();
-    let status = operation.status.as_ref().unwrap_or(&unwritten);
-    let uid = operation.metadata.uid.as_deref().unwrap_or_default();
-    let is_edited = status.tracking_start_time.is_some() && status.observed_generation != operation.metadata.generation;
-    let is_wanted_now = is_edited || has_request(operation);
-    let interval = match is_wanted_now {
-        true => Duration::ZERO,
-        // Never the answer this object had last: an interval may have grown meanwhile.
-        false => {
-            let since = followed.answered.map(|answered| answered.elapsed());
-            poll_interval(operation, status, uid, now).min(since.unwrap_or(Duration::MAX))
-        }
-    };
-    let is_first = status.tracking_start_time.is_none();
+) -> Result<Polled, Error> {
+    let since = *tracked.wanted_since.get_or_insert(tracked.due.unwrap_or(now.monotonic).min(now.monotonic));
+    let wanted = Wanted::of(operation, tracked, since, now, context);
+    // Most who are in a list find its request under way.
+    if let Some(under_way) = tracked.joins.as_ref().and_then(|joins| context.upstream.under_way(joins)) {
+        tracked.joined.get_or_insert(now.monotonic);
+        return Ok(Polled::Later(Later::WhenOver(under_way)));
+    }
     let namespace = operation.metadata.namespace.as_deref().unwrap_or_default();
     let name = &operation.spec.credentials_ref.name;
     let provider = &operation.spec.provider;
-    let mut freshness = if is_wanted_now { Freshness::Now } else { Freshness::Minute };
+    let faulty = tracked.faulty.as_ref().filter(|faulty| !wanted.is_news && now.monotonic < faulty.ask_at);
+    let mut freshness = match (wanted.is_news, faulty) {
+        (true, _) => Freshness::Now,
+        (false, Some(_)) => Freshness::FifteenSeconds,
+        (false, None) => Freshness::Minute,
+    };
     let mut refused: Option<(Arc<str>, Poll)> = None;
     loop {
         let loaded = context.secrets.load(namespace, name, provider, freshness).await.map_err(Error::ReadSecret)?;
-        let account = match loaded {
+        if let Some(faulty) = faulty
+            && freshness == Freshness::FifteenSeconds
+            && faulty.version == loaded.version
+        {
+            let later = faulty.ask_at.min(now.monotonic + LOOK_AT_SECRET);
+            // No poll was due yet.
+            tracked.wanted_since = None;
+            return Ok(Polled::Later(Later::At(later)));
+        }
+        let account = match loaded.account {
             Ok(account) => account,
-            Err(failure) => return Ok(Ok(Poll { result: Err(failure), age: Duration::ZERO })),
+            Err(failure) => {
+                tracked.faulty = Some(Faulty { version: loaded.version, ask_at: now.monotonic });
+                return Ok(Polled::Answered(Poll { result: Err(failure), age: Duration::ZERO }));
+            }
         };
         if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account.name) {
-            return Ok(Ok(poll));
+            tracked.faulty = Some(Faulty { version: loaded.version, ask_at: now.monotonic });
+            return Ok(Polled::Answered(poll));
         }
-        let operation_id = &operation.spec.operation_id;
-        let question = Question { provider, operation_id, asker: uid, is_first, interval };
-        match context.upstream.observe(question, &account).await {
-            Outcome::Later(at) => {
-                let wait = at.saturating_duration_since(tokio::time::Instant::now());
-                return Ok(Err(after(Timestamp::now(), wait)));
-            }
-            Outcome::Answered { result, at, .. } => {
-                let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
-                let poll = Poll { result, age: at.elapsed() };
-                if !is_refused || freshness != Freshness::Minute {
-                    return Ok(Ok(poll));
+        match context.upstream.observe(wanted.question(operation, namespace), &account).await {
+            Asked::Later(later) => {
+                if matches!(later, Later::WhenOver(_)) {
+                    tracked.joined.get_or_insert(now.monotonic);
                 }
-                // The Secret may have been renewed since it was read.
-                freshness = Freshness::AfterRefusal;
-                refused = Some((Arc::clone(&account.name), poll));
+                return Ok(Polled::Later(later));
+            }
+            Asked::Answered(Answer { result, at, .. }) => {
+                let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
+                let poll = Poll { result, age: clock::monotonic().saturating_duration_since(at) };
+                if is_refused && freshness == Freshness::Minute {
+                    // The Secret may have been renewed since it was read.
+                    freshness = Freshness::AfterRefusal;
+                    refused = Some((Arc::clone(&account.name), poll));
+                    continue;
+                }
+                tracked.faulty = is_refused.then_some(Faulty { version: loaded.version, ask_at: now.monotonic });
+                return Ok(Polled::Answered(poll));
             }
         }
     }
+}
+
+/// Which answer an operation wants.
+struct Wanted {
+    /// Its user asks for a poll now, or has edited the spec.
+    is_news: bool,
+    is_first: bool,
+    interval: Duration,
+    since: Instant,
+    not_before: Option<Instant>,
+}
+
+impl Wanted {
+    fn of(operation: &CloudOperation, tracked: &mut Tracked, since: Instant, now: Moment, context: &Context) -> Self {
+        let unwritten = CloudOperationStatus::default();
+        let status = operation.status.as_ref().unwrap_or(&unwritten);
+        let uid = operation.metadata.uid.as_deref().unwrap_or_default();
+        let is_first = status.tracking_start_time.is_none();
+        let is_edited = !is_first && status.observed_generation != operation.metadata.generation;
+        let is_news = is_edited || has_request(operation);
+        let not_before = match (is_news, is_first) {
+            (true, _) => Some(requested(operation, tracked, now, context)),
+            (false, true) => created(operation, now).map(|created| created.min(since)),
+            (false, false) => None,
+        };
+        // Never the answer this object had last: an interval may have grown meanwhile.
+        let interval = poll_interval(operation, status, uid, now.wall);
+        let since_answer = tracked.answered.map(|answered| now.monotonic.saturating_duration_since(answered));
+        let interval = interval.min(since_answer.unwrap_or(Duration::MAX));
+        Self { is_news, is_first, interval, since, not_before }
+    }
+
+    fn question<'a>(&self, operation: &'a CloudOperation, namespace: &'a str) -> Question<'a> {
+        Question {
+            provider: &operation.spec.provider,
+            operation_id: &operation.spec.operation_id,
+            uid: operation.metadata.uid.as_deref().unwrap_or_default(),
+            namespace,
+            is_first: self.is_first,
+            interval: self.interval,
+            since: self.since,
+            not_before: self.not_before,
+        }
+    }
+}
+
+/// Since when this process knows what the user of `operation` asks for now.
+fn requested(operation: &CloudOperation, tracked: &mut Tracked, now: Moment, context: &Context) -> Instant {
+    let said = context.memory.hash(&(operation.metadata.generation, operation.annotations().get(REQUESTED_AT)));
+    match tracked.requested {
+        Some((before, since)) if before == said => since,
+        _ => tracked.requested.insert((said, now.monotonic)).1,
+    }
+}
+
+/// The first moment at which `operation` surely existed.
+fn created(operation: &CloudOperation, now: Moment) -> Option<Instant> {
+    let created = operation.metadata.creation_timestamp.as_ref()?.0;
+    let age = elapsed(created, now.wall).saturating_sub(CREATION_PRECISION);
+    now.monotonic.checked_sub(age)
 }

@@ -1,57 +1,182 @@
-//! Whose turn it is: kube's scheduler keeps the times, and as many looks as are allowed are under way at once, of one
-//! object never two.
+//! Whose turn it is: kube's scheduler keeps the times, those whose time has come wait in line here, and as many looks as
+//! are allowed are under way at once, of one object never two.
 //!
-//! kube's own `applier` asks all that are under way whenever one of them has ended, and holds two copies of each
-//! object's names. Polls made together end together.
+//! kube's own `applier` re-polls every running reconcile each time one finishes, O(n²) where polls made together end
+//! together, and scans those that wait from its first bucket, so that some wait for ever. Who waits for somebody else's
+//! request takes no place here: it is woken when that is over.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future;
 use std::hash::Hash;
-use std::pin::{Pin, pin};
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::channel::mpsc;
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt, Stream, StreamExt};
-use kube::runtime::scheduler::{ScheduleRequest, Scheduler, scheduler};
+use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::time::Instant;
 
-/// Takes a `look` at each object when it changes, and again after the time that the look before said, `at_once` at most.
-/// None is begun before `ready`, nor after `stop`, when those under way go on to their end.
+use crate::clock;
+use crate::upstream::Landing;
+
+/// When an object is looked at again, unless it changes before.
+#[derive(Debug)]
+pub(super) enum Requeue {
+    /// Not at all.
+    Never,
+    /// After so long.
+    After(Duration),
+    /// When a request of somebody else is over.
+    WhenOver(Landing),
+}
+
+/// Whether the queue gets on.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// Since when somebody is ready and no look has begun or ended.
+    stands_still_since: Mutex<Option<std::time::Instant>>,
+}
+
+impl Turns {
+    /// For how long nothing has begun or ended though somebody is ready.
+    pub(super) fn stand_still(&self) -> Option<Duration> {
+        self.since().map(|since| clock::monotonic().saturating_duration_since(since))
+    }
+
+    /// Notes that a look has begun or ended.
+    fn moved(&self, is_anyone_ready: bool) {
+        *self.since() = is_anyone_ready.then(clock::monotonic);
+    }
+
+    /// Notes that somebody is ready.
+    fn joined(&self) {
+        self.since().get_or_insert_with(clock::monotonic);
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<std::time::Instant>> {
+        self.stands_still_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes what is noted earlier.
+    #[cfg(test)]
+    pub(super) fn antedate(&self, by: Duration) {
+        self.joined();
+        if let Some(since) = self.since().as_mut() {
+            *since -= by;
+        }
+    }
+}
+
+/// Those whose time has come, in the order in which it came, first looks before others; and those that are looked at.
+struct Line<K> {
+    places: HashMap<K, Place>,
+    in_order: BTreeMap<Place, K>,
+    /// The number to be drawn next.
+    next: u64,
+    busy: HashSet<K>,
+    /// Those whose time has come while they were looked at: they are looked at once more after that.
+    again: HashSet<K>,
+}
+
+/// Whether it has been looked at before, and the number it drew.
+type Place = (bool, u64);
+
+impl<K: Clone + Eq + Hash> Line<K> {
+    fn new() -> Self {
+        Self { places: HashMap::new(), in_order: BTreeMap::new(), next: 0, busy: HashSet::new(), again: HashSet::new() }
+    }
+
+    /// Who stands in line already keeps its place.
+    fn join(&mut self, object: K, is_first: bool) {
+        if self.busy.contains(&object) {
+            self.again.insert(object);
+        } else if !self.places.contains_key(&object) {
+            let place = (!is_first, self.next);
+            self.next += 1;
+            self.places.insert(object.clone(), place);
+            self.in_order.insert(place, object);
+        }
+    }
+
+    /// Who is looked at next.
+    fn begin(&mut self) -> Option<K> {
+        let (_, object) = self.in_order.pop_first()?;
+        self.places.remove(&object);
+        self.busy.insert(object.clone());
+        Some(object)
+    }
+
+    /// Ends the look at `object`. Whether there is to be another at once.
+    fn end(&mut self, object: &K) -> bool {
+        self.busy.remove(object);
+        self.again.remove(object)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.in_order.is_empty()
+    }
+}
+
+/// Takes a `look` at each object when it changes, and again when the look before said, `at_once` at most. None is begun
+/// before `ready`, nor after `stop`, when those under way go on to their end. `is_first` tells whose look is the first.
 pub(super) async fn run<K, F>(
     changes: impl Stream<Item = K>,
-    ready: impl Future<Output = ()>,
+    ready: impl Future,
     at_once: u16,
-    look: impl Fn(&K) -> F,
+    (look, is_first): (impl Fn(&K) -> F, impl Fn(&K) -> bool),
     stop: impl Future<Output = ()>,
+    progress: &Turns,
 ) where
     K: Clone + Eq + Hash,
-    F: Future<Output = Option<Duration>>,
+    F: Future<Output = Requeue>,
 {
     let (again, returns) = mpsc::unbounded();
-    let news = changes.map(|object| ScheduleRequest { message: object, run_at: Instant::now() });
-    let mut scheduler = pin!(scheduler(stream::select(news, returns)));
-    let (mut is_ready, mut busy, mut under_way) = (false, HashSet::new(), FuturesUnordered::new());
+    let news = changes.map(|object| ScheduleRequest { message: object, run_at: clock::monotonic().into() });
+    let mut due = pin!(scheduler(stream::select(news, returns)));
+    let (mut is_ready, mut line) = (false, Line::new());
+    // Looks and, much smaller, those that wait for somebody else's request.
+    let (mut under_way, mut waiting) = (FuturesUnordered::new(), FuturesUnordered::new());
     let turns = async {
         let mut ready = pin!(ready);
         loop {
             // Most looks wait for nothing, and much else runs in the same task.
             tokio::task::consume_budget().await;
-            let is_free = is_ready && under_way.len() < usize::from(at_once);
-            // All whose time has come begin before any goes on: those of one collection then find each other.
+            let may_begin = is_ready && line.busy.len() < usize::from(at_once);
+            let come = async {
+                tokio::select! { biased; Some(object) = due.next() => object, Some(object) = waiting.next() => object, else => future::pending().await }
+            };
+            // All whose time has come join the line before any begins, and begin before any goes on: those of one list
+            // then find each other.
             tokio::select! {
                 biased;
-                Some(object) = next(scheduler.as_mut(), is_free, &busy) => {
-                    busy.insert(object.clone());
-                    under_way.push(look(&object).map(|wait| (object, wait)));
+                object = come => {
+                    progress.joined();
+                    let is_first = is_first(&object);
+                    line.join(object, is_first);
                 }
-                Some((object, wait)) = under_way.next() => {
-                    busy.remove(&object);
-                    if let Some(run_at) = wait.and_then(|wait| Instant::now().checked_add(wait)) {
+                Some(object) = async { line.begin() }, if may_begin => {
+                    progress.moved(!line.is_empty());
+                    under_way.push(look(&object).map(|requeue| (object, requeue)));
+                }
+                Some((object, requeue)) = under_way.next() => {
+                    progress.moved(!line.is_empty());
+                    let wait = match requeue {
+                        _ if line.end(&object) => Duration::ZERO,
+                        Requeue::Never => continue,
+                        Requeue::After(wait) => wait,
+                        Requeue::WhenOver(landing) => {
+                            waiting.push(landing.map(|_| object));
+                            continue;
+                        }
+                    };
+                    if let Some(run_at) = Instant::from(clock::monotonic()).checked_add(wait) {
                         // The other end is here, too.
                         let _ = again.unbounded_send(ScheduleRequest { message: object, run_at });
                     }
                 }
-                () = &mut ready, if !is_ready => is_ready = true,
+                _ = &mut ready, if !is_ready => is_ready = true,
             }
         }
     };
@@ -59,19 +184,7 @@ pub(super) async fn run<K, F>(
         () = stop => {}
         () = turns => {}
     }
-    under_way.for_each(|_| std::future::ready(())).await;
-}
-
-/// The next whose time has come and who is not `busy`; nobody while nobody `is_free` to look.
-async fn next<K: Clone + Eq + Hash>(
-    scheduler: Pin<&mut Scheduler<K, impl Stream<Item = ScheduleRequest<K>>>>,
-    is_free: bool,
-    busy: &HashSet<K>,
-) -> Option<K> {
-    match is_free {
-        true => scheduler.hold_unless(|object| !busy.contains(object)).next().await,
-        false => scheduler.hold().next().await,
-    }
+    under_way.for_each(|_| future::ready(())).await;
 }
 
 #[cfg(test)]
@@ -106,10 +219,11 @@ mod tests {
                 most.set(most.get().max(under_way.get()));
                 tokio::time::sleep(seconds(2)).await;
                 under_way.set(under_way.get() - 1);
-                again
+                again.map_or(Requeue::Never, Requeue::After)
             }
         };
-        run(changes, tokio::time::sleep(seconds(ready)), at_once, look, tokio::time::sleep(seconds(10))).await;
+        let (ready, stop) = (tokio::time::sleep(seconds(ready)), tokio::time::sleep(seconds(10)));
+        run(changes, ready, at_once, (look, |_: &char| false), stop, &Turns::default()).await;
         assert_eq!(under_way.get(), 0, "what was under way has ended");
         (looks.take(), most.get())
     }
@@ -137,7 +251,7 @@ mod tests {
         let (many, seen, most) = (10_000, Cell::new(0), Cell::new(0));
         let look = |_: &i32| {
             seen.set(seen.get() + 1);
-            std::future::ready(None)
+            std::future::ready(Requeue::Never)
         };
         let others = async {
             while seen.get() < many {
@@ -147,7 +261,7 @@ mod tests {
             }
         };
         let changes = stream::iter(0..many).chain(stream::pending());
-        run(changes, std::future::ready(()), 9, look, others).await;
+        run(changes, std::future::ready(()), 9, (look, |_: &i32| false), others, &Turns::default()).await;
         assert!(most.get() < 1000, "{} looks without a break", most.get());
     }
 
@@ -167,5 +281,66 @@ mod tests {
         let (looks, most) = looks(&changes, 0, 4, None).await;
         let at = |second| looks.iter().filter(|(_, at)| *at == second).count();
         assert_eq!((most, at(0), at(2), at(4), looks.len()), (4, 4, 4, 2, 10), "{looks:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_whose_time_has_come_are_served_in_order_and_first_looks_before_them() {
+        let began = Instant::now();
+        let looks = RefCell::new(Vec::new());
+        // Twenty objects that hang for ten seconds each time and are due again at once, two places, and a newcomer.
+        let changes = stream::iter(0..20).chain(stream::iter([99]).then(|object| async move {
+            tokio::time::sleep(seconds(5)).await;
+            object
+        }));
+        let look = |object: &i32| {
+            looks.borrow_mut().push(*object);
+            tokio::time::sleep(seconds(10)).map(|()| Requeue::After(Duration::ZERO))
+        };
+        let is_first = |object: &i32| *object == 99 && began.elapsed() < seconds(11);
+        let stop = tokio::time::sleep(seconds(1000));
+        run(changes.chain(stream::pending()), std::future::ready(()), 2, (look, is_first), stop, &Turns::default())
+            .await;
+        let looks = looks.take();
+        assert_eq!(looks[2], 99, "the newcomer is next");
+        let number = |object| looks.iter().filter(|looked| **looked == object).count();
+        assert!((0..20).all(|object| (9..=11).contains(&number(object))), "{looks:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_the_request_of_another_takes_no_place() {
+        let (over, landing) = futures::channel::oneshot::channel::<()>();
+        let (landing, looks) = (landing.shared(), RefCell::new(Vec::new()));
+        let began = Instant::now();
+        let look = |object: &i32| {
+            looks.borrow_mut().push((*object, began.elapsed().as_secs()));
+            let is_over = began.elapsed() >= seconds(5);
+            std::future::ready(if is_over { Requeue::Never } else { Requeue::WhenOver(landing.clone()) })
+        };
+        let stop = async {
+            tokio::time::sleep(seconds(5)).await;
+            drop(over);
+            tokio::time::sleep(seconds(5)).await;
+        };
+        let changes = stream::iter(0..500).chain(stream::pending());
+        run(changes, std::future::ready(()), 1, (look, |_: &i32| false), stop, &Turns::default()).await;
+        let at = |second| looks.borrow().iter().filter(|(_, at)| *at == second).count();
+        assert_eq!((at(0), at(5), looks.borrow().len()), (500, 500, 1000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_gets_on_however_slowly_does_not_stand_still() {
+        let turns = Turns::default();
+        let look = |_: &i32| tokio::time::sleep(seconds(60)).map(|()| Requeue::After(Duration::ZERO));
+        let still = RefCell::new(Duration::ZERO);
+        let stop = async {
+            for _ in 0..1000 {
+                tokio::time::sleep(seconds(7)).await;
+                let now = turns.stand_still().unwrap_or_default().max(*still.borrow());
+                *still.borrow_mut() = now;
+            }
+        };
+        let changes = stream::iter(0..20).chain(stream::pending());
+        run(changes, std::future::ready(()), 2, (look, |_: &i32| false), stop, &turns).await;
+        assert!(still.take() <= seconds(60));
     }
 }

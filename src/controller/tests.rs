@@ -1,15 +1,18 @@
 //! What the process makes of its own failures.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::{Client, Config};
 use serde_json::json;
 
-use super::context::{Context, Followed};
-use super::{Error, Guarded, RETRY, contain, look, pause_after, reference};
+use super::context::Context;
+use super::error::Error;
+use super::memory::Guarded;
+use super::queue::Requeue;
+use super::reconcile::{contain, reconcile};
+use super::watch::reference;
 use crate::upstream::{Options, Upstream};
 
 /// A process whose API server is not there.
@@ -35,31 +38,25 @@ fn operation() -> Guarded {
     DeserializeGuard(Ok(serde_json::from_value(operation).unwrap()))
 }
 
-/// Plans the poll of `object` for `ago` seconds ago.
-fn plan(context: &Context, object: &Guarded, ago: u64) {
-    let now = Timestamp::now();
-    context.plan(object.0.as_ref().unwrap(), now, now, Followed::default());
-    context.postpone(object, Duration::ZERO);
-    context.antedate(Duration::from_secs(ago));
-}
-
 #[tokio::test]
-async fn a_poll_that_is_very_late_says_that_the_process_is_stuck() {
-    let (context, object) = (context(), operation());
-    plan(&context, &object, 1790);
+async fn a_process_that_begins_nothing_though_polls_are_due_is_stuck() {
+    let context = context();
+    context.turns.antedate(Duration::from_secs(1790));
     assert_eq!(context.stuck(), None);
-    plan(&context, &object, 1810);
-    assert!(context.stuck().unwrap().starts_with("a poll is 181"), "{:?}", context.stuck());
+    context.turns.antedate(Duration::from_secs(20));
+    assert!(context.stuck().unwrap().contains("none has begun or ended for 181"), "{:?}", context.stuck());
 }
 
 #[tokio::test]
-async fn an_api_server_that_is_away_for_long_does_not() {
+async fn an_api_server_that_is_away_is_asked_ever_more_seldom() {
     let (context, object) = (Arc::new(context()), operation());
-    plan(&context, &object, 1810);
-    let began = Instant::now();
-    let again = look(reference(&object), Some(Arc::new(object)), Arc::clone(&context)).await;
-    assert_eq!(again, Some(RETRY), "the Secret cannot be read");
-    assert_eq!(context.stuck(), None, "after {:?}", began.elapsed());
+    let object = Arc::new(object);
+    for seconds in [2, 4, 8] {
+        let name = Arc::new(reference(&object));
+        let requeue = reconcile(name, Some(Arc::clone(&object)), Arc::clone(&context)).await;
+        let Requeue::After(pause) = requeue else { panic!("{requeue:?}") };
+        assert_eq!(pause.as_secs(), seconds, "the Secret cannot be read");
+    }
 }
 
 #[tokio::test]
@@ -69,7 +66,7 @@ async fn those_of_one_collection_come_back_together_after_a_restart() {
         let mut operation = operation().0.unwrap();
         operation.spec.provider = serde_json::from_value(provider).unwrap();
         operation.metadata.uid = Some(uid.into());
-        context.share(&operation)
+        context.memory.share(&operation)
     };
     let job = |project| json!({"otcCceJob": {"region": "eu-de", "projectId": project}});
     let first = share(job("p"), "a");
@@ -83,5 +80,5 @@ async fn those_of_one_collection_come_back_together_after_a_restart() {
 async fn a_panic_in_one_reconcile_is_an_error_of_that_one_and_tried_again_later() {
     let result: Result<(), Error> = contain(async { panic!("a defect") }).await;
     assert!(matches!(result, Err(Error::Panicked)), "{result:?}");
-    assert_eq!(pause_after(&Error::Panicked), Duration::from_secs(60));
+    assert_eq!(Error::Panicked.backoff(1), Duration::from_secs(60));
 }

@@ -350,3 +350,18 @@ fn shared(before: Option<&Arc<str>>, text: &str) -> Arc<str> {
 fn stamp(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
+
+/// Whether a change of a status may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// It may not.
+    AtOnce,
+    /// It may.
+    Paced,
+}
+
+/// How urgent it is to write `new` in place of `old`.
+pub fn urgency(old: Option<&CloudOperationStatus>, new: &CloudOperationStatus) -> Urgency {
+    let is_first = old.is_none_or(|old| old.tracking_start_time.is_none());
+    if is_first || is_over(new) { Urgency::AtOnce } else { Urgency::Paced }
+}

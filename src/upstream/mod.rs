@@ -1,56 +1,38 @@
 //! The one way out to a cloud: who may be asked, how often, by which connection, and what the answer means.
 //!
-//! [`Upstream::observe`] asks one question ([`visit`]). Several about one collection are asked by its list
-//! ([`collections`]), equal requests of one account are one ([`flight`]), each account keeps to its budget ([`budget`]),
-//! a credential goes to checked hosts only ([`egress`], [`address`], [`resolver`]), the exchange is bounded in time and
-//! size ([`client`]), and what went wrong is named by what happens next ([`verdict`], [`refusal`], [`transport`])
-//! without repeating anything secret ([`redaction`]).
+//! [`Upstream::observe`] takes one question through four rooms: [`guard`] (may this host receive a credential?),
+//! [`share`] (a list, an equal request, a permit), [`send`] (sign in, sign, HTTPS) and [`reply`] (what it means).
+//! [`lookup`] is the question on its way.
 
-mod address;
-mod authority;
-mod budget;
-mod client;
-mod collections;
-mod egress;
-mod flight;
-mod redaction;
-mod refusal;
-mod resolver;
-mod transport;
-mod verdict;
-mod visit;
+mod guard;
+mod lookup;
+mod reply;
+mod send;
+mod share;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use secrecy::SecretString;
+use std::time::{Duration, Instant};
 
 use crate::auth::Account;
 use crate::auth::tokens::Tokens;
+use crate::clock;
 use crate::document::Document;
 use crate::metrics::Metrics;
-use crate::observation::{FailureKind, Observation, PollFailure, Request};
+use crate::observation::{Observation, PollFailure, Request};
 use crate::provider::Provider;
 
-use authority::{Authority, Signed};
-use budget::Budget;
-use client::{Call, Client};
-use collections::{Collections, Way};
-use egress::{Egress, Endpoint};
-use flight::Flights;
-use redaction::Redaction;
-use verdict::{Exchange, Reply, judge};
-use visit::Visit;
+use guard::allow_list::{BadPattern, Egress};
+use lookup::Lookup;
+use send::Sender;
+use send::client::Client;
+use share::list_policy::{ListPolicy, Way};
+use share::rate_limiter::{Limits, RateLimiter};
+use share::single_flight;
+use share::single_flight::SingleFlight;
+pub use share::single_flight::{Answer, Landing};
 
-/// What share of his interval the answer of a list may be old for an asker. As his next poll follows the answer's time,
-/// no change is seen later than an interval after it happened.
-const LISTS_SHARED: f64 = 0.9;
 /// The most bytes of answers kept for others who ask the same.
 const ANSWERS_KEPT: usize = 512 << 10;
-/// About how many bytes an answer takes there beside its document.
-const BESIDE_ANSWER: usize = 400;
 
 /// How clouds are asked.
 #[derive(Clone, Debug)]
@@ -64,6 +46,9 @@ pub struct Options {
     pub requests_per_second: f64,
     /// How many requests an account may send at once after a quiet time.
     pub burst: u32,
+    /// How many requests of all accounts may be under way at once: an account may have an eighth of them, a namespace a
+    /// quarter.
+    pub requests_under_way: u16,
     /// Limit for making a connection.
     pub connect_timeout: Duration,
     /// Limit for a whole request, from the name's resolution to the end of the body.
@@ -81,6 +66,7 @@ impl Default for Options {
             allow_private_addresses: false,
             requests_per_second: 5.0,
             burst: 10,
+            requests_under_way: 256,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(20),
             user_agent: concat!("cloudop/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -94,7 +80,7 @@ impl Default for Options {
 pub enum Error {
     /// A host in [`Options::allow_hosts`] cannot be used.
     #[error("--allow-host: {0}")]
-    AllowHost(#[from] egress::BadPattern),
+    AllowHost(#[from] BadPattern),
     /// The rate is no positive number or the burst is zero.
     #[error("the rate of requests must be above zero and the burst at least 1")]
     Rate,
@@ -110,53 +96,60 @@ pub struct Question<'a> {
     pub provider: &'a Provider,
     /// The operation.
     pub operation_id: &'a str,
-    /// Who asks: an object's UID. He keeps his place in the queue of those who wait for the account's budget.
-    pub asker: &'a str,
-    /// Whether he has never had an answer: he goes before those who have.
+    /// The UID of the object that asks. It keeps its place in the line of those who wait for a permit.
+    pub uid: &'a str,
+    /// The namespace of that object.
+    pub namespace: &'a str,
+    /// Whether it has never had an answer: it goes before those who have.
     pub is_first: bool,
-    /// How often he asks, or how long ago he had his last answer where that is shorter: an answer not so old is news to
-    /// him. With zero only the answer to a request sent from now on will do.
+    /// How often it asks, or how long ago it had its last answer where that is shorter: an answer not so old is news to
+    /// it.
     pub interval: Duration,
+    /// Since when it wants an answer: what arrived after that will do, however late its turn comes.
+    pub since: Instant,
+    /// No answer to a request sent before this will do.
+    pub not_before: Option<Instant>,
 }
 
 /// What came of a question.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every question is answered, and each outcome is used up at once")]
-pub enum Outcome {
-    /// An answer.
-    Answered {
-        /// What the cloud says of the operation, or why nothing was learnt.
-        result: Result<Observation, PollFailure>,
-        /// When the answer arrived, which was earlier for a shared one.
-        at: Instant,
-        /// Whether it is an answer to requests of others only.
-        shared: bool,
-    },
-    /// Nothing was asked and nothing learnt: the account's budget has no room before this time.
-    Later(Instant),
+#[expect(clippy::large_enum_variant, reason = "nearly every question is answered, and each answer is used up at once")]
+pub enum Asked {
+    /// An answer: what the cloud says of the operation, or why nothing was learnt.
+    Answered(Answer<Observation>),
+    /// Nothing was asked and nothing learnt: ask again later.
+    Later(Later),
 }
+
+/// When to ask again.
+#[derive(Debug)]
+pub enum Later {
+    /// Not before this time: until then there is no permit.
+    At(Instant),
+    /// When an equal request of somebody else is over.
+    WhenOver(UnderWay),
+}
+
+/// A request under way.
+pub type UnderWay = single_flight::UnderWay<Arc<Inquiry>>;
 
 /// The way out to all clouds; one for the whole process.
 #[derive(Debug)]
 pub struct Upstream {
-    egress: Egress,
-    client: Client,
-    budget: Mutex<Budget>,
-    collections: Mutex<Collections>,
-    tokens: Tokens,
+    sender: Sender,
+    limiter: Mutex<RateLimiter>,
+    lists: Mutex<ListPolicy>,
+    flights: SingleFlight<Arc<Inquiry>, Arc<Document>>,
     metrics: Arc<Metrics>,
-    flights: Flights<Inquiry, Answer>,
 }
 
 /// One GET by one account: equal ones have equal answers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Inquiry {
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Inquiry {
     account: Arc<str>,
     provider: &'static str,
     request: Request,
 }
-
-type Answer = Result<Arc<Document>, PollFailure>;
 
 impl Upstream {
     /// A way out without connections.
@@ -168,59 +161,49 @@ impl Upstream {
         if !(rate.is_finite() && rate > 0.0) || options.burst == 0 {
             return Err(Error::Rate);
         }
+        let under_way = options.requests_under_way.into();
+        let limits = Limits { requests_per_second: rate, burst: options.burst, under_way };
         Ok(Self {
-            egress: Egress::new(&options.allow_hosts, options.allow_private_addresses)?,
-            client: Client::new(&options)?,
-            budget: Mutex::new(Budget::new(rate, options.burst)),
-            collections: Mutex::default(),
-            tokens: Tokens::default(),
+            sender: Sender {
+                allow_list: Egress::new(&options.allow_hosts, options.allow_private_addresses)?,
+                client: Client::new(&options)?,
+                tokens: Tokens::default(),
+            },
+            limiter: Mutex::new(RateLimiter::new(limits)),
+            lists: Mutex::default(),
+            flights: SingleFlight::new(ANSWERS_KEPT),
             metrics: Arc::clone(&options.metrics),
-            flights: Flights::new(ANSWERS_KEPT),
         })
     }
 
     /// Asks the cloud as `account`, or shares an answer: to an equal request one of half the asker's interval at
-    /// most, from a list one of nearly the whole, so that all who are in it fall into step.
-    pub async fn observe(&self, question: Question<'_>, account: &Account) -> Outcome {
-        let Question { provider, operation_id, interval, .. } = question;
-        let endpoint = match self.egress.admit(account, provider) {
+    /// most, from a list one of nearly the whole, so that all who are in it fall into step. Never waits for others.
+    pub async fn observe(&self, question: Question<'_>, account: &Account) -> Asked {
+        let endpoint = match self.sender.allow_list.admit(account, question.provider) {
             Ok(endpoint) => endpoint,
-            Err(failure) => {
-                return Outcome::Answered { result: Err(failure), at: Instant::now(), shared: false };
-            }
+            Err(failure) => return Asked::failed(failure),
         };
-        let mut visit = Visit::new(self, question, account, endpoint);
-        if let Some(list) = provider.list() {
-            let list = visit.inquiry(list);
-            if self.join(&list, operation_id, interval).await {
-                let found = match visit.read(list.clone(), interval.mul_f64(LISTS_SHARED), Provider::find).await {
-                    Ok(found) => found,
-                    Err(later) => return Outcome::Later(later),
-                };
-                let is_only_way = || provider.request(operation_id) == list.request;
-                match &found.result {
-                    Ok(None) if !is_only_way() => self.collections().miss(&list, operation_id, Instant::now()),
-                    Err(failure) if is_of_the_list(failure.kind) && !is_only_way() => {
-                        if self.collections().set_aside(&list, Instant::now()) {
-                            self.metrics.count_list_fallback(provider.name(), failure.kind.reason());
-                        }
-                    }
-                    _ => return visit.conclude(found),
-                }
+        let mut lookup = Lookup::new(self, question, account, endpoint);
+        if let Some(list) = question.provider.list() {
+            let list = lookup.inquiry(list);
+            if self.join(&list, question.operation_id, question.interval).await
+                && let Some(asked) = lookup.in_list(&list).await
+            {
+                return asked;
             }
         }
-        visit.for_many = false;
-        let alone = visit.inquiry(provider.request(operation_id));
-        match visit.read(alone, interval / 2, Provider::interpret).await {
-            Ok(found) => visit.conclude(found),
-            Err(later) => Outcome::Later(later),
-        }
+        lookup.alone().await
+    }
+
+    /// Whether an equal request to `inquiry` is under way, which was so when last asked for.
+    pub fn under_way(&self, inquiry: &Arc<Inquiry>) -> Option<UnderWay> {
+        self.flights.under_way(inquiry)
     }
 
     /// Whether its `list` is the way to ask for the operation. Who is new and alone looks again when those who have come
     /// at the same moment have joined, too, as after a restart.
     async fn join(&self, list: &Inquiry, operation_id: &str, interval: Duration) -> bool {
-        let join = || self.collections().join(list, operation_id, interval, Instant::now());
+        let join = || self.lists().join(list, operation_id, interval, clock::monotonic());
         let mut way = join();
         if way == Way::AloneSoFar {
             tokio::task::yield_now().await;
@@ -229,80 +212,18 @@ impl Upstream {
         way == Way::List
     }
 
-    async fn ask(
-        &self,
-        provider: &Provider,
-        endpoint: &Endpoint,
-        inquiry: &Inquiry,
-        account: &Account,
-    ) -> (Answer, Option<usize>) {
-        let (reply, minted) = match self.converse(provider, endpoint, inquiry, account).await {
-            Ok(answered) => answered,
-            Err(failure) => return (Err(failure), None),
-        };
-        let credential = &account.connection.credential;
-        let redaction = Redaction::new(credential.secrets().into_iter().chain(&minted));
-        let verdict = judge(reply, &Exchange { provider, host: endpoint.host(), credential, redaction: &redaction });
-        if let Some(pause) = verdict.pause {
-            self.metrics.count_pause(provider.name(), pause);
-            self.budget().pause(&inquiry.account, pause, Instant::now());
-        }
-        match verdict.result {
-            Ok(document) => {
-                let weight = document.size() + BESIDE_ANSWER;
-                (Ok(Arc::new(document)), Some(weight))
-            }
-            Err(failure) => (Err(failure), None),
-        }
+    fn lists(&self) -> MutexGuard<'_, ListPolicy> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the request; with a new token once more where the one in use is refused: it may have been revoked before
-    /// its time. Also gives the token in use, which must not be repeated.
-    async fn converse(
-        &self,
-        provider: &Provider,
-        endpoint: &Endpoint,
-        inquiry: &Inquiry,
-        account: &Account,
-    ) -> Result<(Reply, Option<SecretString>), PollFailure> {
-        let mut is_second = false;
-        loop {
-            let authority = Authority { egress: &self.egress, client: &self.client, tokens: &self.tokens };
-            let request = &inquiry.request;
-            let url = endpoint.url(request);
-            let Signed { headers, minted } = authority.sign(provider, account, &url, request).await?;
-            let call = Call { url, key: "endpoint", headers, body: None };
-            let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await?;
-            let is_refused = reply.status == 401 && !is_second;
-            match &minted {
-                Some(token) if is_refused && authority.renew(provider, account, token).await => is_second = true,
-                _ => return Ok((reply, minted)),
-            }
-        }
-    }
-
-    fn collections(&self) -> MutexGuard<'_, Collections> {
-        self.collections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn budget(&self) -> MutexGuard<'_, Budget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    fn limiter(&self) -> MutexGuard<'_, RateLimiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a failure may be that of the list alone, so that its operations may still be asked for one by one.
-fn is_of_the_list(kind: FailureKind) -> bool {
-    match kind {
-        FailureKind::Unreachable
-        | FailureKind::Throttled
-        | FailureKind::Unauthorized
-        | FailureKind::CredentialsNotFound
-        | FailureKind::CredentialsIncomplete => false,
-        FailureKind::ServerError
-        | FailureKind::Forbidden
-        | FailureKind::EndpointRefused
-        | FailureKind::InvalidResponse
-        | FailureKind::RedirectRefused
-        | FailureKind::NotFound => true,
+impl Asked {
+    /// That nothing was sent, and why.
+    fn failed(failure: PollFailure) -> Self {
+        Self::Answered(Answer { result: Err(failure), at: clock::monotonic(), shared: false })
     }
 }

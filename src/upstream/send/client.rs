@@ -3,19 +3,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reqwest::Certificate;
 use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::Options;
-use super::resolver::Resolver;
-use super::transport::{Limits, explain};
-use super::verdict::{Body, Reply};
+use super::dns::Resolver;
+use crate::clock;
 use crate::observation::{FailureKind, PollFailure};
 use crate::provider::Provider;
+use crate::upstream::Options;
+use crate::upstream::reply::transport_error::{Limits, explain};
+use crate::upstream::reply::{Body, Reply};
 
 /// The most that is read of a reply.
 const LONGEST_BODY: usize = 1 << 20;
@@ -76,13 +76,17 @@ impl Client {
     /// [`FailureKind::Unreachable`] with the cause in words; [`FailureKind::EndpointRefused`] when the host's name leads
     /// nowhere or to an internal address; [`FailureKind::CredentialsIncomplete`] when `ca.crt` cannot be used.
     pub async fn send(&self, call: Call, provider: &Provider, ca: Option<&str>) -> Result<Reply, PollFailure> {
-        let started = std::time::Instant::now();
+        let started = clock::monotonic();
         let result = self.exchange(call, provider.cloud(), ca).await;
         let code = match &result {
             Ok(reply) => reply.status.to_string(),
             Err(failure) => failure.kind.reason().to_owned(),
         };
-        self.options.metrics.count_request(provider.name(), &code, started.elapsed());
+        self.options.metrics.count_request(
+            provider.name(),
+            &code,
+            clock::monotonic().saturating_duration_since(started),
+        );
         result
     }
 
@@ -95,7 +99,7 @@ impl Client {
             Some(body) => client.post(call.url).body(body.expose_secret().to_owned()),
         };
         let response = request.headers(call.headers).send().await.map_err(|error| explain(&error))?;
-        let received = Timestamp::now();
+        let received = clock::wall();
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = match read(response).await {

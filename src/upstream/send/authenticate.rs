@@ -9,16 +9,18 @@ use std::time::Duration;
 use url::Url;
 
 use super::client::{Call, Client};
-use super::egress::Egress;
-use super::redaction::Redaction;
-use super::refusal::read_refusal;
-use super::verdict::{Body, DEFAULT_PAUSE, Reply, describe, redirect_target, retry_after};
 use crate::auth::sign_in::{Exchange, Minted, exchange};
 use crate::auth::signature::{AccessKey, Signable, sdk_date};
 use crate::auth::tokens::Tokens;
 use crate::auth::{Account, Credential};
+use crate::clock;
 use crate::observation::{FailureKind, PollFailure, Request};
 use crate::provider::{Provider, Scope, SignIn, TokenHeader};
+use crate::upstream::guard::allow_list::Egress;
+use crate::upstream::guard::redaction::Redaction;
+use crate::upstream::reply::api_error::read_refusal;
+use crate::upstream::reply::classify::{DEFAULT_PAUSE, describe, redirect_target, retry_after};
+use crate::upstream::reply::{Body, Reply};
 
 /// What signs requests, and mints what it takes.
 pub struct Authority<'a> {
@@ -62,7 +64,7 @@ impl Authority<'_> {
                         _ => ("x-domain-id", domain_id.clone()),
                     },
                 ];
-                let headers = signature_headers(key, &extra, url, request, Timestamp::now())?;
+                let headers = signature_headers(key, &extra, url, request, clock::wall())?;
                 Ok(Signed { headers, minted: None })
             }
             Credential::Client { .. } | Credential::Password { .. } | Credential::ServiceKey { .. } => {

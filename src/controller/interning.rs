@@ -1,4 +1,4 @@
-//! Texts that many objects have in common, each held once.
+//! Interning that many objects have in common, each held once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ const FEW: usize = 1000;
 
 /// The texts of all objects.
 #[derive(Default)]
-pub(super) struct Texts {
+pub(super) struct Interning {
     known: HashSet<Arc<str>>,
     /// The number at which they are looked through next.
     most: usize,
 }
 
-impl Texts {
+impl Interning {
     /// Lets `operation` share its texts with others, and gives back memory that it does not use.
     pub(super) fn share(&mut self, operation: &mut CloudOperation) {
         self.share_one(&mut operation.spec.credentials_ref.name);
@@ -63,10 +63,10 @@ mod tests {
 
     #[test]
     fn equal_texts_are_one_within_an_object_and_among_objects() {
-        let mut texts = Texts::default();
+        let mut interning = Interning::default();
         let mut operations = [operation("it runs"), operation("it runs")];
         let before = operations.clone();
-        operations.iter_mut().for_each(|operation| texts.share(operation));
+        operations.iter_mut().for_each(|operation| interning.share(operation));
         assert_eq!(operations, before, "nothing else changes");
         let [first, second] = operations.map(|operation| operation.status.unwrap());
         assert!(Arc::ptr_eq(&first.conditions[0].message, &first.conditions[1].message));
@@ -76,13 +76,13 @@ mod tests {
 
     #[test]
     fn texts_that_nobody_has_take_no_memory() {
-        let mut texts = Texts::default();
+        let mut interning = Interning::default();
         let mut last = operation("");
         for number in 0..5 * FEW {
             last = operation(&number.to_string());
-            texts.share(&mut last);
+            interning.share(&mut last);
         }
-        assert!(texts.known.len() <= FEW + 1, "{}", texts.known.len());
-        assert!(texts.known.contains(&last.status.unwrap().conditions[0].message));
+        assert!(interning.known.len() <= FEW + 1, "{}", interning.known.len());
+        assert!(interning.known.contains(&last.status.unwrap().conditions[0].message));
     }
 }

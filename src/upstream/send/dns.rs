@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use dns_lookup::{LookupError, LookupErrorKind};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::address;
-use super::egress::refuse_internal;
 use crate::observation::{FailureKind, PollFailure};
+use crate::upstream::guard::allow_list::refuse_internal;
+use crate::upstream::guard::special_addresses;
 
 /// Resolves by the system's resolver.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ fn check(
     if addresses.is_empty() {
         return Err(missing());
     }
-    match addresses.iter().find_map(|found| address::internal(*found)) {
+    match addresses.iter().find_map(|found| special_addresses::internal(*found)) {
         Some(what) if !allow_private_addresses => {
             Err(PollFailure::new(FailureKind::EndpointRefused, refuse_internal(host, &format!("the name of {what}"))))
         }

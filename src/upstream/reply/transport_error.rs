@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 
-use super::egress::explain_refusal;
 use crate::observation::{FailureKind, PollFailure};
+use crate::upstream::guard::allow_list::explain_refusal;
 
 /// The time limits of a request.
 #[derive(Clone, Copy, Debug)]

@@ -5,13 +5,12 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
+use crate::observation::Request;
+use crate::upstream::Inquiry;
 
-use super::Inquiry;
-
-/// How long a follower counts after he was last seen, beside two of his intervals: longer than the longest delay in a
+/// How long a follower counts after it was last seen, beside two of its intervals: longer than the longest delay in a
 /// fault.
 const FOLLOWED: Duration = Duration::from_secs(600);
 /// How long a list that cannot be used is not asked for, and how long an operation that was missing from one is asked
@@ -22,7 +21,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// The collections of all accounts. Lists and operations go by their hashes, as most collections have one follower and
 /// there are thousands of them; two that are taken for one cost a request.
 #[derive(Debug, Default)]
-pub struct Collections {
+pub struct ListPolicy {
     hasher: RandomState,
     by_list: HashMap<u64, Collection>,
     swept: Option<Instant>,
@@ -51,10 +50,12 @@ struct Follower {
     operation: u64,
     until: Instant,
     unlisted_until: Option<Instant>,
+    /// The page to go on at: its last look had no time for more.
+    bookmark: Option<Box<Request>>,
 }
 
 impl Collection {
-    /// Where the follower of `operation` is, else where he belongs.
+    /// Where the follower of `operation` is, else where it belongs.
     fn place(&self, operation: u64) -> Result<usize, usize> {
         self.followers.binary_search_by_key(&operation, |follower| follower.operation)
     }
@@ -66,8 +67,8 @@ impl Follower {
     }
 }
 
-impl Collections {
-    /// Notes that someone asks for `operation_id` every `interval`. Says how he is to ask.
+impl ListPolicy {
+    /// Notes that someone asks for `operation_id` every `interval`. Says how it is to ask.
     pub fn join(&mut self, list: &Inquiry, operation_id: &str, interval: Duration, now: Instant) -> Way {
         self.sweep(now);
         let operation = self.hasher.hash_one(operation_id);
@@ -84,7 +85,7 @@ impl Collections {
                 if collection.followers.is_empty() {
                     collection.followers.reserve_exact(1);
                 }
-                collection.followers.insert(place, Follower { operation, until, unlisted_until: None });
+                collection.followers.insert(place, Follower { operation, until, unlisted_until: None, bookmark: None });
                 (true, true)
             }
         };
@@ -97,14 +98,30 @@ impl Collections {
         }
     }
 
-    /// Notes that `operation_id` was not in its `list`.
+    /// Notes that `operation_id` was not in its `list`, or not to be read there.
     pub fn miss(&mut self, list: &Inquiry, operation_id: &str, now: Instant) {
-        let operation = self.hasher.hash_one(operation_id);
-        if let Some(collection) = self.by_list.get_mut(&self.hasher.hash_one(list))
-            && let Ok(place) = collection.place(operation)
-        {
-            collection.followers[place].unlisted_until = Some(now + SET_ASIDE);
+        if let Some(follower) = self.follower(list, operation_id) {
+            follower.unlisted_until = Some(now + SET_ASIDE);
         }
+    }
+
+    /// Notes at which page of its `list` the search for `operation_id` is to go on.
+    pub fn bookmark(&mut self, list: &Inquiry, operation_id: &str, page: Request) {
+        if let Some(follower) = self.follower(list, operation_id) {
+            follower.bookmark = Some(Box::new(page));
+        }
+    }
+
+    /// The page at which the search for `operation_id` is to go on, once.
+    pub fn take_bookmark(&mut self, list: &Inquiry, operation_id: &str) -> Option<Request> {
+        self.follower(list, operation_id)?.bookmark.take().map(|page| *page)
+    }
+
+    fn follower(&mut self, list: &Inquiry, operation_id: &str) -> Option<&mut Follower> {
+        let operation = self.hasher.hash_one(operation_id);
+        let collection = self.by_list.get_mut(&self.hasher.hash_one(list))?;
+        let place = collection.place(operation).ok()?;
+        collection.followers.get_mut(place)
     }
 
     /// Notes that `list` cannot be used. Says whether that is new.
@@ -140,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_list_pays_once_two_of_its_operations_are_followed() {
-        let (mut collections, now) = (Collections::default(), Instant::now());
+        let (mut collections, now) = (ListPolicy::default(), Instant::now());
         assert_ne!(collections.join(&list("x"), "one", SECOND, now), Way::List);
         assert_ne!(collections.join(&list("x"), "one", SECOND, now), Way::List, "the same again is no second");
         assert_ne!(collections.join(&list("y"), "two", SECOND, now), Way::List, "another collection");
@@ -150,7 +167,7 @@ mod tests {
 
     #[test]
     fn who_is_not_seen_any_more_does_not_count() {
-        let (mut collections, now) = (Collections::default(), Instant::now());
+        let (mut collections, now) = (ListPolicy::default(), Instant::now());
         collections.join(&list("x"), "quick", SECOND, now);
         collections.join(&list("x"), "slow", 3600 * SECOND, now);
         assert_eq!(
@@ -165,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_operation_that_is_not_in_the_list_is_asked_for_alone_for_a_while() {
-        let (mut collections, now) = (Collections::default(), Instant::now());
+        let (mut collections, now) = (ListPolicy::default(), Instant::now());
         for id in ["one", "two", "three"] {
             collections.join(&list("x"), id, 60 * SECOND, now);
         }
@@ -179,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_list_that_cannot_be_used_is_set_aside_for_a_while_and_that_is_news_once() {
-        let (mut collections, now) = (Collections::default(), Instant::now());
+        let (mut collections, now) = (ListPolicy::default(), Instant::now());
         for id in ["one", "two"] {
             collections.join(&list("x"), id, 60 * SECOND, now);
         }

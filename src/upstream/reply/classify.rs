@@ -2,45 +2,20 @@
 
 use std::time::Duration;
 
+use http::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
 use url::Url;
 
-use super::redaction::Redaction;
-use super::refusal::read_refusal;
+use super::api_error::read_refusal;
+use super::{Body, Reply};
 use crate::auth::Credential;
 use crate::document::Document;
 use crate::observation::{FailureKind, PollFailure, Refusal};
 use crate::provider::Provider;
+use crate::upstream::guard::redaction::Redaction;
 
 /// How long an account pauses when the cloud asks for it without saying how long.
 pub const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
-
-/// An HTTP reply.
-#[derive(Debug)]
-pub struct Reply {
-    /// Its status.
-    pub status: u16,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body, as far as it came.
-    pub body: Body,
-    /// When it began to arrive.
-    pub received: Timestamp,
-}
-
-/// What came of a body.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Body {
-    /// All of it.
-    Whole(Vec<u8>),
-    /// It was too large to be read to its end.
-    TooLarge,
-    /// The connection ended before it did.
-    Cut,
-    /// The time was up before it ended.
-    Late(PollFailure),
-}
 
 /// The parties to an exchange, for the words in a failure.
 pub struct Exchange<'a> {
@@ -196,15 +171,15 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
+    use http::header::HeaderValue;
     use secrecy::SecretString;
 
     const NOW: &str = "2026-11-23T12:00:00Z";
 
     fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
-        let headers = headers.iter().map(|(name, value)| {
-            (reqwest::header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        });
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (http::header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name, value);

@@ -3,7 +3,7 @@
 use reqwest::Url;
 use url::Host;
 
-use super::address;
+use super::special_addresses;
 use crate::auth::Account;
 use crate::observation::{FailureKind, PollFailure, Request};
 use crate::provider::Provider;
@@ -99,7 +99,7 @@ impl Egress {
             Host::Ipv4(address) => Some(address.into()),
             Host::Ipv6(address) => Some(address.into()),
         };
-        if let Some(what) = address.and_then(address::internal).filter(|_| !self.private_addresses) {
+        if let Some(what) = address.and_then(special_addresses::internal).filter(|_| !self.private_addresses) {
             return Err(refuse(&refuse_internal(&host.to_string(), what)));
         }
         // The name without a final dot is also the one in the certificate.

@@ -18,7 +18,7 @@ const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether the API server sends a list as a stream (`sendInitialEvents`: Kubernetes 1.34 and later, if not switched
-/// off). It then need not hold the whole list at once, nor do we. Whoever does not know yet, as after the definition was
+/// off). It then need not hold the whole list at once, nor do we. Whoever does not know yet, as after the CRD was
 /// installed, is asked again; then any error counts as no, and the watch that follows says what is wrong.
 pub(super) async fn is_streamed<K>(api: &Api<K>) -> bool
 where

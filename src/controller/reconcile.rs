@@ -1,0 +1,160 @@
+//! One look at one object: what to do now, and when to look again.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+
+use super::context::Context;
+use super::error::Error;
+use super::memory::{Guarded, Tracked};
+use super::poll::{self, LOOK_AT_SECRET, Polled};
+use super::queue::Requeue;
+use super::write;
+use crate::api::CloudOperation;
+use crate::clock;
+use crate::decision::{Decision, Next, Step, decide, next, resume};
+use crate::schedule::{after, elapsed};
+use crate::upstream::Later;
+
+/// The two clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) wall: Timestamp,
+    pub(super) monotonic: Instant,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self { wall: clock::wall(), monotonic: clock::monotonic() }
+    }
+
+    /// The moment when the wall clock shows `at`, unless it is set meanwhile.
+    pub(super) fn at(self, at: Timestamp) -> Option<Instant> {
+        self.monotonic.checked_add(elapsed(self.wall, at))
+    }
+
+    /// What the wall clock shows at `at`.
+    fn time_at(self, at: Instant) -> Timestamp {
+        after(self.wall, at.saturating_duration_since(self.monotonic))
+    }
+}
+
+/// Looks at the object of that `name` once.
+pub(super) async fn reconcile(
+    name: Arc<ObjectRef<Guarded>>,
+    object: Option<Arc<Guarded>>,
+    context: Arc<Context>,
+) -> Requeue {
+    let Some(object) = object else {
+        context.memory.forget(&name);
+        return Requeue::Never;
+    };
+    let started = clock::monotonic();
+    let result = contain(step(&object, &context)).await;
+    context.metrics.count_reconcile(clock::monotonic().saturating_duration_since(started));
+    match result {
+        Ok(requeue) => requeue,
+        Err(error) => Requeue::After(back_off(&name, &object, &error, &context)),
+    }
+}
+
+/// Makes a panic in `reconcile` an error of that object: it would end the controller of all.
+pub(super) async fn contain<T>(reconcile: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(reconcile).catch_unwind().await.unwrap_or(Err(Error::Panicked))
+}
+
+/// How long to wait after `error`: longer each time in a row. It is logged when it is another than the last.
+fn back_off(name: &ObjectRef<Guarded>, object: &Guarded, error: &Error, context: &Context) -> Duration {
+    let said = context.memory.hash(&error.to_string());
+    let (pause, is_new) = context.memory.update(object, |tracked| {
+        tracked.failures = tracked.failures.saturating_add(1);
+        let pause = error.backoff(tracked.failures);
+        tracked.due = clock::monotonic().checked_add(pause);
+        (pause, tracked.logged.replace(said) != Some(said))
+    });
+    if is_new {
+        tracing::warn!(namespace = name.namespace, name = name.name, %error, "trying again, ever more seldom");
+    }
+    pause
+}
+
+async fn step(object: &Guarded, context: &Context) -> Result<Requeue, Error> {
+    let operation = match &object.0 {
+        Ok(operation) => operation,
+        Err(invalid) => {
+            tracing::warn!(namespace = invalid.metadata.namespace, name = invalid.metadata.name, error = %invalid.error,
+                "this CloudOperation cannot be read; was it written for a newer version?");
+            context.memory.rest(&invalid.metadata);
+            return Ok(Requeue::Never);
+        }
+    };
+    if operation.metadata.deletion_timestamp.is_some() {
+        context.memory.rest(&operation.metadata);
+        return Ok(Requeue::Never);
+    }
+    let mut tracked = context.memory.recall(operation);
+    write::announce_what_was_written(operation, &mut tracked, context).await?;
+    let now = Moment::now();
+    let due = tracked.due.map(|due| now.time_at(due));
+    let polled = match next(operation, due, now.wall) {
+        Step::Settle => None,
+        Step::Wait(at) => return Ok(wait(operation, at, now, tracked, context)),
+        Step::Resume => {
+            let at = resume(operation, context.memory.share(operation), now.wall);
+            return Ok(wait(operation, at, now, tracked, context));
+        }
+        Step::Poll => Some(poll::ask_in_span(operation, &mut tracked, now, context).await?),
+    };
+    let now = Moment::now();
+    match polled {
+        None => write::apply(operation, decide(operation, None, tracked.core, now.wall), tracked, context, now).await,
+        Some(Polled::Answered(poll)) => {
+            let mut decision = decide(operation, Some(poll), tracked.core, now.wall);
+            look_at_secret(&mut decision, &mut tracked, now);
+            write::apply(operation, decision, tracked, context, now).await
+        }
+        Some(Polled::Later(Later::At(at))) => {
+            let mut decision = decide(operation, None, tracked.core, now.wall);
+            bound(&mut decision, now.time_at(at));
+            write::apply(operation, decision, tracked, context, now).await
+        }
+        Some(Polled::Later(Later::WhenOver(under_way))) => {
+            tracked.due = Some(now.monotonic);
+            tracked.joins = Some(under_way.key);
+            context.memory.keep(operation, tracked);
+            Ok(Requeue::WhenOver(under_way.landing))
+        }
+    }
+}
+
+/// Makes the next poll of `decision` one at `at`, unless a deadline comes before.
+fn bound(decision: &mut Decision, at: Timestamp) {
+    if let Next::Poll(next) = &mut decision.next {
+        *next = at.min(*next);
+    }
+}
+
+/// While a Secret is at fault, has it looked at before the cloud is asked again.
+fn look_at_secret(decision: &mut Decision, tracked: &mut Tracked, now: Moment) {
+    if let (Next::Poll(at), Some(faulty)) = (&decision.next, &mut tracked.faulty) {
+        faulty.ask_at = now.at(*at).unwrap_or(now.monotonic);
+        bound(decision, after(now.wall, LOOK_AT_SECRET));
+    }
+}
+
+/// Plans the next look for the time `at`.
+pub(super) fn wait(
+    operation: &CloudOperation,
+    at: Timestamp,
+    now: Moment,
+    mut tracked: Tracked,
+    context: &Context,
+) -> Requeue {
+    tracked.due = now.at(at);
+    context.memory.keep(operation, tracked);
+    Requeue::After(elapsed(now.wall, at))
+}

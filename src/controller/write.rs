@@ -1,0 +1,280 @@
+//! What a decision leaves behind: the status, Events, a line in the log, and when to look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::{Api, ResourceExt};
+
+use super::context::Context;
+use super::error::{Error, RETRY};
+use super::memory::Tracked;
+use super::queue::Requeue;
+use super::reconcile::{Moment, wait};
+use crate::api::{CloudOperation, CloudOperationStatus};
+use crate::decision::{Decision, Next, Notice, Urgency, ending, is_over, urgency};
+use crate::schedule::{after, elapsed};
+
+/// How long the pause after a write that came too late: for the newer object to arrive, and shorter than half of the
+/// shortest interval, so that the answer in hand still counts.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// The longest that facts wait for leave to be written.
+const HELD_BACK: Duration = Duration::from_secs(10);
+/// How many writes whose answers were lost are remembered.
+const MOST_UNCERTAIN: usize = 4;
+
+/// What is to be told of a status.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    status: CloudOperationStatus,
+    /// The reason of Succeeded before.
+    from: Option<Arc<str>>,
+    /// Whether it is the end.
+    is_end: bool,
+    notices: Vec<Notice>,
+    at: Timestamp,
+}
+
+/// What is told once the API server has taken it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unannounced {
+    /// Statuses that were sent, without an answer: they may have been written or not.
+    uncertain: Vec<Change>,
+    /// Events about what was written.
+    events: Vec<(Notice, Timestamp)>,
+}
+
+impl Unannounced {
+    fn is_empty(&self) -> bool {
+        self.uncertain.is_empty() && self.events.is_empty()
+    }
+}
+
+/// Carries out `decision`: writes the status once where it differs, announces, and plans what is next.
+pub(super) async fn apply(
+    operation: &CloudOperation,
+    decision: Decision,
+    mut tracked: Tracked,
+    context: &Context,
+    now: Moment,
+) -> Result<Requeue, Error> {
+    let Decision { status, next, mut notices, memory } = decision;
+    if operation.status.as_ref() == Some(&status) {
+        if is_over(&status) && context.may_have_missed_the_end(&status, now.wall) {
+            notices.extend(ending(&status));
+        }
+        if !notices.is_empty() {
+            unannounced(&mut tracked).events.extend(numbered(notices, now.wall));
+            announce(operation, &mut tracked, context).await?;
+        }
+        return plan(operation, next, memory, tracked, context, now).await;
+    }
+    if let Err(later) = admit(operation, &status, &mut tracked, context, now) {
+        context.metrics.count_write("held back");
+        let later = after(now.wall, later.min(HELD_BACK));
+        let next = if let Next::Poll(at) = next { Next::Poll(at.min(later)) } else { next };
+        return plan(operation, next, memory, tracked, context, now).await;
+    }
+    let change = Change::new(operation, status, notices, now.wall);
+    match Box::pin(write_status(operation, &change.status, context)).await {
+        Ok(()) => {
+            context.metrics.count_write("written");
+            unannounced(&mut tracked).uncertain.clear();
+            note(operation, change, &mut tracked, context);
+            announce(operation, &mut tracked, context).await?;
+            plan(operation, next, memory, tracked, context, now).await
+        }
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 => {
+            context.memory.rest(&operation.metadata);
+            Ok(Requeue::Never)
+        }
+        // Someone else wrote first, or this is an older object of the same name: look again.
+        Err(kube::Error::Api(refusal)) if refusal.code == 409 => {
+            context.metrics.count_write("conflict");
+            look_again(operation, tracked, context, now);
+            Ok(Requeue::After(LOOK_AGAIN))
+        }
+        Err(error) => {
+            context.metrics.count_write("failed");
+            let uncertain = &mut unannounced(&mut tracked).uncertain;
+            uncertain.retain(|before| before.status != change.status);
+            uncertain.truncate(MOST_UNCERTAIN - 1);
+            uncertain.push(change);
+            look_again(operation, tracked, context, now);
+            Err(Error::WriteStatus(error))
+        }
+    }
+}
+
+/// Tells what was written at an earlier look, or turns out to have been.
+pub(super) async fn announce_what_was_written(
+    operation: &CloudOperation,
+    tracked: &mut Tracked,
+    context: &Context,
+) -> Result<(), Error> {
+    let Some(unannounced) = &mut tracked.unannounced else { return Ok(()) };
+    let is_written = |change: &Change| operation.status.as_ref() == Some(&change.status);
+    if let Some(at) = unannounced.uncertain.iter().position(is_written) {
+        let change = unannounced.uncertain.swap_remove(at);
+        unannounced.uncertain.clear();
+        context.metrics.count_write("written");
+        note(operation, change, tracked, context);
+    }
+    announce(operation, tracked, context).await
+}
+
+/// Leave to write `status`.
+///
+/// # Errors
+/// How long until there is leave.
+fn admit(
+    operation: &CloudOperation,
+    status: &CloudOperationStatus,
+    tracked: &mut Tracked,
+    context: &Context,
+    now: Moment,
+) -> Result<(), Duration> {
+    let is_urgent = urgency(operation.status.as_ref(), status) == Urgency::AtOnce;
+    let account = context.memory.account(operation);
+    let admitted = context.pace().admit(account, &mut tracked.writes, is_urgent, now.monotonic);
+    admitted.map_err(|later| later.saturating_duration_since(now.monotonic))
+}
+
+impl Change {
+    fn new(operation: &CloudOperation, status: CloudOperationStatus, notices: Vec<Notice>, at: Timestamp) -> Self {
+        let before = operation.status.as_ref();
+        let from = before.and_then(verdict).map(|(reason, _)| Arc::clone(reason));
+        let is_end = is_over(&status) && !before.is_some_and(is_over);
+        Self { status, from, is_end, notices, at }
+    }
+}
+
+/// Counts and logs a `change` that was written, and keeps its Events to be sent.
+fn note(operation: &CloudOperation, change: Change, tracked: &mut Tracked, context: &Context) {
+    log_transition(operation, &change);
+    if change.is_end {
+        count_end(operation, &change.status, context);
+    }
+    unannounced(tracked).events.extend(numbered(change.notices, change.at));
+}
+
+/// Sends the Events that are due. Those that the API server did not take stay.
+async fn announce(operation: &CloudOperation, tracked: &mut Tracked, context: &Context) -> Result<(), Error> {
+    while let Some((notice, at)) = tracked.unannounced.as_ref().and_then(|all| all.events.first()) {
+        if let Err(error) = Box::pin(context.announcer.announce(operation, notice, *at)).await {
+            context.memory.keep(operation, tracked.clone());
+            return Err(Error::WriteEvent(error));
+        }
+        unannounced(tracked).events.remove(0);
+    }
+    tracked.unannounced.take_if(|unannounced| unannounced.is_empty());
+    Ok(())
+}
+
+fn unannounced(tracked: &mut Tracked) -> &mut Unannounced {
+    tracked.unannounced.get_or_insert_default()
+}
+
+/// The notices with the time of each, so that readers who sort by time see what happened first.
+fn numbered(notices: Vec<Notice>, at: Timestamp) -> impl Iterator<Item = (Notice, Timestamp)> {
+    (0..).zip(notices).map(move |(nth, notice)| (notice, after(at, Duration::from_micros(nth))))
+}
+
+/// Plans another look at once, for which the answer that could not be written counts as news again.
+fn look_again(operation: &CloudOperation, tracked: Tracked, context: &Context, now: Moment) {
+    let due = Some(now.monotonic);
+    context.memory.keep(operation, Tracked { due, answered: None, ..tracked });
+}
+
+/// What comes next, once everything is written.
+async fn plan(
+    operation: &CloudOperation,
+    next: Next,
+    memory: crate::decision::Memory,
+    tracked: Tracked,
+    context: &Context,
+    now: Moment,
+) -> Result<Requeue, Error> {
+    match next {
+        Next::Poll(at) => {
+            let tracked = Tracked { core: memory, failures: 0, logged: None, ..tracked };
+            Ok(wait(operation, at, now, tracked, context))
+        }
+        Next::Rest => {
+            context.memory.rest(&operation.metadata);
+            Ok(Requeue::Never)
+        }
+        Next::Delete(at) if at > now.wall => {
+            context.memory.rest(&operation.metadata);
+            Ok(Requeue::After(elapsed(now.wall, at)))
+        }
+        Next::Delete(_) => Box::pin(delete(operation, context)).await,
+    }
+}
+
+/// Replaces the status, provided that the object is still the one that was read.
+async fn write_status(
+    operation: &CloudOperation,
+    status: &CloudOperationStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    let name = operation.name_any();
+    let namespace = operation.namespace().unwrap_or_default();
+    let replacement = CloudOperation {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            namespace: Some(namespace.clone()),
+            uid: operation.uid(),
+            resource_version: operation.resource_version(),
+            ..ObjectMeta::default()
+        },
+        spec: operation.spec.clone(),
+        status: Some(status.clone()),
+    };
+    let api: Api<CloudOperation> = Api::namespaced(context.client.clone(), &namespace);
+    api.replace_status(&name, &PostParams::default(), &replacement).await.map(|_| ())
+}
+
+async fn delete(operation: &CloudOperation, context: &Context) -> Result<Requeue, Error> {
+    let api: Api<CloudOperation> = Api::namespaced(context.client.clone(), &operation.namespace().unwrap_or_default());
+    let only_this = Preconditions { uid: operation.uid(), resource_version: operation.resource_version() };
+    match api.delete(&operation.name_any(), &DeleteParams::default().preconditions(only_this)).await {
+        Ok(_) => {
+            tracing::info!(namespace = operation.namespace(), name = operation.name_any(), "deleted after its TTL");
+            Ok(Requeue::Never)
+        }
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(Requeue::Never),
+        Err(kube::Error::Api(refusal)) if refusal.code == 409 => Ok(Requeue::After(RETRY)),
+        Err(error) => Err(Error::Delete(error)),
+    }
+}
+
+/// One line for each transition of the verdict; polls that change nothing are silent.
+fn log_transition(operation: &CloudOperation, change: &Change) {
+    if let Some((reason, message)) = verdict(&change.status)
+        && change.from.as_ref() != Some(reason)
+    {
+        tracing::info!(
+            namespace = operation.namespace(),
+            name = operation.name_any(),
+            from = change.from.as_deref(),
+            to = &**reason,
+            message = &**message,
+            "changed"
+        );
+    }
+}
+
+fn count_end(operation: &CloudOperation, status: &CloudOperationStatus, context: &Context) {
+    if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
+        let result = verdict(status).map_or("", |(reason, _)| reason);
+        context.metrics.count_end(operation.spec.provider.name(), result, elapsed(start.0, end.0));
+    }
+}
+
+/// Reason and message of Succeeded.
+fn verdict(status: &CloudOperationStatus) -> Option<(&Arc<str>, &Arc<str>)> {
+    status.conditions.iter().find(|c| *c.type_ == *"Succeeded").map(|c| (&c.reason, &c.message))
+}

@@ -1,0 +1,74 @@
+//! The exchange with a cloud: what proves who asks ([`authenticate`]), HTTPS ([`client`]) to addresses that were checked
+//! ([`dns`]). The only place of `upstream` with I/O.
+
+pub mod authenticate;
+pub mod client;
+pub mod dns;
+
+use secrecy::SecretString;
+
+use crate::auth::Account;
+use crate::auth::tokens::Tokens;
+use crate::observation::{PollFailure, Request};
+use crate::provider::Provider;
+use crate::upstream::guard::allow_list::{Egress, Endpoint};
+use crate::upstream::guard::redaction::Redaction;
+use crate::upstream::reply::Reply;
+use crate::upstream::reply::classify::{Exchange, Verdict, judge};
+
+use authenticate::{Authority, Signed};
+use client::{Call, Client};
+
+/// Sends requests to all clouds.
+#[derive(Debug)]
+pub struct Sender {
+    /// Where a credential may go.
+    pub allow_list: Egress,
+    /// How it gets there.
+    pub client: Client,
+    /// What was signed in with before.
+    pub tokens: Tokens,
+}
+
+impl Sender {
+    /// Sends `request` as `account` and says what the reply means.
+    pub async fn send(
+        &self,
+        provider: &Provider,
+        endpoint: &Endpoint,
+        request: &Request,
+        account: &Account,
+    ) -> Verdict {
+        let (reply, minted) = match self.exchange(provider, endpoint, request, account).await {
+            Ok(answered) => answered,
+            Err(failure) => return Verdict { result: Err(failure), pause: None },
+        };
+        let credential = &account.connection.credential;
+        let redaction = Redaction::new(credential.secrets().into_iter().chain(&minted));
+        judge(reply, &Exchange { provider, host: endpoint.host(), credential, redaction: &redaction })
+    }
+
+    /// Sends the request; with a new token once more where the one in use is refused: it may have been revoked before
+    /// its time. Also gives the token in use, which must not be repeated.
+    async fn exchange(
+        &self,
+        provider: &Provider,
+        endpoint: &Endpoint,
+        request: &Request,
+        account: &Account,
+    ) -> Result<(Reply, Option<SecretString>), PollFailure> {
+        let authority = Authority { egress: &self.allow_list, client: &self.client, tokens: &self.tokens };
+        let mut is_second = false;
+        loop {
+            let url = endpoint.url(request);
+            let Signed { headers, minted } = authority.sign(provider, account, &url, request).await?;
+            let call = Call { url, key: "endpoint", headers, body: None };
+            let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await?;
+            let is_refused = reply.status == 401 && !is_second;
+            match &minted {
+                Some(token) if is_refused && authority.renew(provider, account, token).await => is_second = true,
+                _ => return Ok((reply, minted)),
+            }
+        }
+    }
+}
