@@ -37,6 +37,7 @@ fn options() -> Options {
         allow_private_addresses: true,
         requests_per_second: 1000.0,
         burst: 1000,
+        requests_under_way: 8000,
         connect_timeout: CONNECT_TIMEOUT,
         timeout: TIMEOUT,
         ..Options::default()
@@ -424,9 +425,9 @@ async fn a_throttled_account_pauses_as_a_whole(
     let other = "f6f1f3a5-229a-11e8-9c75-0255ac100ceb";
     bed.simulator.put(job(other).stage(Stage::state("Running")));
     bed.simulator.fault(throttled(status, retry_after, twice), Matcher::any(), 1);
-    let asked = tokio::time::Instant::now();
+    let asked = Instant::now();
     assert_eq!(bed.failure().await.kind, Throttled);
-    let refused = tokio::time::Instant::now();
+    let refused = Instant::now();
     bed.operation_id = other.to_owned();
     for asker in ["a", "b", "c"] {
         let Asked::Later(Later::At(at)) = bed.ask(asker, Duration::ZERO).await else {
@@ -534,7 +535,7 @@ async fn an_account_over_budget_waits_its_turn() {
     assert!((3..=5).contains(&answered), "{answered} at once");
     for (n, at) in waiting {
         bed.provider = project(n);
-        tokio::time::sleep_until(at).await;
+        tokio::time::sleep_until(at.into()).await;
         let outcome = bed.ask(&n.to_string(), Duration::ZERO).await;
         assert!(matches!(outcome, Asked::Answered(_)), "the ticket holds");
     }
