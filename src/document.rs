@@ -276,6 +276,17 @@ impl<'a> Json<'a> {
         matches!(self.node().value, Value::Object)
     }
 
+    /// Whether this is an object or an array without members.
+    pub fn is_empty(self) -> bool {
+        matches!(self.node().value, Value::Object | Value::Array) && self.children().next().is_none()
+    }
+
+    /// Whether the member `key` is there and null: an empty list, to some encoders.
+    pub fn has_null(self, key: &str) -> bool {
+        let is_null = |child: &Json<'_>| matches!(child.node().value, Value::Null);
+        self.is_object() && self.children().filter(|child| child.key() == Some(key)).any(|child| is_null(&child))
+    }
+
     /// Whether this is an array.
     pub fn is_array(self) -> bool {
         matches!(self.node().value, Value::Array)

@@ -70,6 +70,27 @@ impl Observation {
     }
 }
 
+impl Observation {
+    /// Puts another text wherever `replace` gives one.
+    pub fn replace_texts(&mut self, replace: &dyn Fn(&str) -> Option<String>) {
+        let Self { uid, operation_type, target, message, sub_jobs, error, upstream_state, .. } = self;
+        let error = error
+            .iter_mut()
+            .flat_map(|error| [&mut error.code, &mut error.message, &mut error.request_id, &mut error.sub_job]);
+        let texts = [uid, operation_type, &mut target.id, &mut target.name, &mut target.url, message];
+        let texts = texts.into_iter().chain(error).flatten().chain([upstream_state]);
+        let of_parts = sub_jobs.iter_mut().flat_map(|part| {
+            let texts = [&mut part.id, &mut part.name, &mut part.upstream_state];
+            texts.into_iter().chain(part.parent_id.as_mut()).chain(part.message.as_mut())
+        });
+        for text in texts.chain(of_parts) {
+            if let Some(other) = replace(text) {
+                *text = other;
+            }
+        }
+    }
+}
+
 /// The resource an operation works on, as far as the cloud names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {

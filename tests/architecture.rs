@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("traces", &["controller"]),
     ("upstream", &["auth", "clock", "document", "metrics", "observation", "provider"]),
-    ("upstream::guard", &["auth", "observation", "provider", "upstream::guard"]),
+    ("upstream::guard", &["auth", "observation", "provider", "upstream::guard", "wording"]),
     (
         "upstream::reply",
         &["auth", "document", "observation", "provider", "upstream::guard", "upstream::reply", "wording"],

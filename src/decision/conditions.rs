@@ -180,7 +180,8 @@ fn said(cloud: &str, status: &CloudOperationStatus) -> String {
 fn trouble(status: &CloudOperationStatus) -> Option<String> {
     let error = status.error.as_ref()?;
     match (&error.code, &error.message) {
-        (Some(code), Some(message)) => Some(format!("{code}: {message}")),
+        (Some(code), Some(message)) if !message.contains(code.as_str()) => Some(format!("{code}: {message}")),
+        (Some(_), Some(message)) => Some(message.clone()),
         (code, message) => code.clone().or(message.clone()),
     }
 }

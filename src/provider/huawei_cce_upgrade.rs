@@ -62,16 +62,16 @@ impl CloudApi for HuaweiCceUpgrade {
     fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
         let items = match page.get("items") {
             Some(items) if items.is_array() || items.is_object() => Some(items),
-            None if page.text_at("kind").as_deref() == Some("List") => None,
+            None if page.has_null("items") || page.text_at("kind").as_deref() == Some("List") => None,
             _ => return Err(Misread::field("items")),
         };
         let workflows = items.into_iter().flat_map(|items| items.items().chain(items.is_object().then_some(items)));
         read_found(find_by_id(operation_id, workflows, "metadata.uid"), read_workflow)
     }
 
-    /// CCE's own codes start "CCE.", as in CCE.01404001; the gateway's, which knows no such path, start "APIGW.".
-    fn is_unknown_operation(refusal: &Refusal) -> bool {
-        refusal.code.as_deref().is_some_and(|code| code.starts_with("CCE."))
+    /// CCE's own codes start "CCE.", as in CCE.01404001, "CCE_CM." or, of its engine, "E.CFE.".
+    fn whose(refusal: &Refusal) -> Whose {
+        whose(refusal, |code| ["CCE.", "CCE_CM.", "E.CFE."].iter().any(|family| code.starts_with(family)))
     }
 }
 
@@ -104,6 +104,8 @@ fn read_workflow(workflow: Json<'_>) -> Result<Observation, Misread> {
             ..OperationError::default()
         });
     }
+    let error = ["error", "status.error"].iter().find_map(|path| workflow.get(path).and_then(read_error));
+    add_error(&mut observation, error);
     observation.sub_jobs = points;
     Ok(observation)
 }
@@ -145,8 +147,9 @@ fn describe(workflow: Json<'_>, state: State) -> Option<String> {
 
 /// The workflow's tasks in the order they run.
 fn read_points(workflow: Json<'_>) -> Vec<SubJob> {
-    let points = workflow.get("status.pointStatuses");
-    let mut points: Vec<SubJob> = points.into_iter().flat_map(Json::items).filter_map(read_point).collect();
+    let mut ids = Ids::default();
+    let points = workflow.get("status.pointStatuses").into_iter().flat_map(Json::items);
+    let mut points: Vec<SubJob> = points.filter_map(|point| read_point(point, &mut ids)).collect();
 
     // Tasks outside the line keep their places among the others, as the vendor lists them.
     let line = read_line(workflow);
@@ -157,18 +160,20 @@ fn read_points(workflow: Json<'_>) -> Vec<SubJob> {
     for (at, point) in places.into_iter().zip(in_line) {
         points[at] = point;
     }
-
-    let mut seen = HashSet::new();
-    points.retain(|point| seen.insert(point.id.clone()));
     points
 }
 
-fn read_point(point: Json<'_>) -> Option<SubJob> {
+/// A task; none where it has no type, or was listed before under the same ID.
+fn read_point(point: Json<'_>, ids: &mut Ids) -> Option<SubJob> {
     let name = point.text_at("taskType")?;
+    let id = match point.text_at("taskID").map(bound_id) {
+        Some(id) => ids.take(&id).ok().map(|()| id)?,
+        None => ids.make(&bound_id(name.clone())),
+    };
     let word = point.get("status").and_then(Json::text).map(str::trim).unwrap_or_default();
     let state = read_task_status(word);
     Some(SubJob {
-        id: point.text_at("taskID").unwrap_or_else(|| name.clone()),
+        id,
         parent_id: None,
         name,
         state,
@@ -330,11 +335,15 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(Some("CCE.01404001"), true)]
-    #[case(Some("APIGW.0101"), false)]
-    #[case(None, false)]
-    fn only_the_service_knows_which_workflows_exist(#[case] code: Option<&str>, #[case] unknown: bool) {
+    #[case(Some("CCE.01404001"), Whose::Service)]
+    #[case(Some("APIGW.0101"), Whose::Gateway)]
+    #[case(Some("CCE_CM.0404"), Whose::Service)]
+    #[case(Some("E.CFE.4040003"), Whose::Service)]
+    #[case(Some("https://tools.ietf.org/html/rfc9110#section-15.5.5"), Whose::Gateway)]
+    #[case(Some("NOT_HERE"), Whose::Unclear)]
+    #[case(None, Whose::Gateway)]
+    fn only_the_service_knows_which_workflows_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
         let refusal = Refusal { status: 404, code: code.map(Into::into), ..Refusal::default() };
-        assert_eq!(HuaweiCceUpgrade::is_unknown_operation(&refusal), unknown);
+        assert_eq!(HuaweiCceUpgrade::whose(&refusal), whose);
     }
 }

@@ -36,9 +36,9 @@ impl CloudApi for HuaweiUcsFederation {
         Ok(Reading::Found(Box::new(observation)))
     }
 
-    /// UCS's own codes start "UCS.", as in UCS.00000013; the gateway's, which knows no such path, start "APIGW.".
-    fn is_unknown_operation(refusal: &Refusal) -> bool {
-        refusal.code.as_deref().is_some_and(|code| code.starts_with("UCS."))
+    /// UCS's own codes start "UCS.", as in UCS.00000013.
+    fn whose(refusal: &Refusal) -> Whose {
+        whose(refusal, |code| code.starts_with("UCS."))
     }
 }
 
@@ -126,11 +126,13 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(Some("UCS.00000013"), true)]
-    #[case(Some("APIGW.0101"), false)]
-    #[case(None, false)]
-    fn only_the_service_knows_which_fleets_exist(#[case] code: Option<&str>, #[case] unknown: bool) {
+    #[case(Some("UCS.00000013"), Whose::Service)]
+    #[case(Some("APIGW.0101"), Whose::Gateway)]
+    #[case(Some("https://tools.ietf.org/html/rfc9110#section-15.5.5"), Whose::Gateway)]
+    #[case(Some("NOT_HERE"), Whose::Unclear)]
+    #[case(None, Whose::Gateway)]
+    fn only_the_service_knows_which_fleets_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
         let refusal = Refusal { status: 404, code: code.map(Into::into), ..Refusal::default() };
-        assert_eq!(HuaweiUcsFederation::is_unknown_operation(&refusal), unknown);
+        assert_eq!(HuaweiUcsFederation::whose(&refusal), whose);
     }
 }

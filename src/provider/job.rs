@@ -1,8 +1,6 @@
 //! The document of kind `Job`, in which Huawei's container services report an operation with its sub-jobs nested in it:
 //! <https://support.huaweicloud.com/intl/en-us/api-cce/cce_02_0247.html>.
 
-use std::collections::HashSet;
-
 use super::*;
 
 /// What a Job says.
@@ -29,6 +27,8 @@ pub(super) fn read_job(job: Json<'_>) -> Result<Observation, Misread> {
     }
     observation.start_time = job.time_at("status.startTime").or_else(|| job.time_at("metadata.creationTimestamp"));
     observation.completion_time = read_completion(job, state);
+    let error = ["error", "status.error", "errors"].iter().find_map(|path| job.get(path).and_then(read_error));
+    add_error(&mut observation, error);
     observation.sub_jobs = parts.into_iter().map(|part| part.sub_job).collect();
     Ok(observation)
 }
@@ -74,6 +74,7 @@ fn describe_failure(text: Option<String>, parts: &[Part]) -> Option<OperationErr
         Some(culprit.message.clone().unwrap_or_else(|| format!("sub-job {} failed", culprit.name)))
     })?;
     Some(OperationError {
+        code: find_code(&message).or_else(|| find_code(culprit?.message.as_deref()?)).map(str::to_owned),
         message: Some(message),
         sub_job: culprit.map(|sub_job| sub_job.id.clone()),
         ..OperationError::default()
@@ -85,27 +86,37 @@ struct Part {
     depth: usize,
 }
 
-/// Every sub-job, parents before children. One that is listed again under the same ID counts once; one with neither ID
-/// nor type cannot be told from its siblings, so only its children are kept.
+/// Every sub-job, parents before children. One that is listed again under the same ID counts once; those without an ID
+/// are told apart by their place. One with neither ID nor type cannot be told of, so only its children are kept.
 fn read_parts(job: Json<'_>) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
-    let mut seen = HashSet::new();
-    let mut open = vec![(children(job), None::<String>)];
+    let mut ids = Ids::default();
+    // Each level with the number of the part it is of: an ID is copied for each part, not for each level.
+    let mut open = vec![(children(job), None::<usize>)];
     while let Some((siblings, parent)) = open.last_mut() {
         let Some(child) = siblings.next() else {
             open.pop();
             continue;
         };
-        let mut above = parent.clone();
-        if let Some(sub_job) = read_part(child, parent.clone()) {
-            above = Some(sub_job.id.clone());
-            if seen.insert(sub_job.id.clone()) {
-                parts.push(Part { sub_job, depth: open.len() });
+        let mut above = *parent;
+        let parent_id = above.and_then(|at| parts.get(at)).map(|part| part.sub_job.id.clone());
+        match read_part(child, parent_id, &mut ids) {
+            Some(Named::New(sub_job)) => {
+                above = Some(parts.len());
+                parts.push(Part { sub_job: *sub_job, depth: open.len() });
             }
+            Some(Named::Again(at)) => above = Some(at),
+            None => {}
         }
         open.push((children(child), above));
     }
     parts
+}
+
+/// A sub-job, or the number of one that has been listed before.
+enum Named {
+    New(Box<SubJob>),
+    Again(usize),
 }
 
 /// The list stands as an array in every example, though the vendor's table calls it an object.
@@ -116,14 +127,23 @@ fn children(job: Json<'_>) -> impl Iterator<Item = Json<'_>> {
         .filter(|child| child.is_object())
 }
 
-fn read_part(job: Json<'_>, parent_id: Option<String>) -> Option<SubJob> {
+fn read_part(job: Json<'_>, parent_id: Option<String>, ids: &mut Ids) -> Option<Named> {
     let name = job.text_at("spec.type");
-    let id = job.text_at("metadata.uid").or_else(|| name.clone())?;
+    let id = match (job.text_at("metadata.uid").map(bound_id), &name) {
+        (Some(id), _) => {
+            if let Err(number) = ids.take(&id) {
+                return Some(Named::Again(number));
+            }
+            id
+        }
+        (None, Some(name)) => ids.make(&bound_id(name.clone())),
+        (None, None) => return None,
+    };
     let word = phase_of(job).and_then(Json::text).map(str::trim).unwrap_or_default();
     // A sub-job that has not begun may come without status.
     let state = if word.is_empty() { State::Pending } else { read_phase(word) };
     let begun = state != State::Pending;
-    Some(SubJob {
+    Some(Named::New(Box::new(SubJob {
         parent_id,
         name: name.unwrap_or_else(|| id.clone()),
         id,
@@ -134,7 +154,7 @@ fn read_part(job: Json<'_>, parent_id: Option<String>) -> Option<SubJob> {
             .time_at("status.startTime")
             .or_else(|| begun.then(|| job.time_at("metadata.creationTimestamp")).flatten()),
         completion_time: read_completion(job, state),
-    })
+    })))
 }
 
 #[cfg(test)]

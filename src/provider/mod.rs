@@ -3,14 +3,21 @@
 //! A provider is a pure set of facts about one API: where it lives, what to ask and how to read the answer. To add one,
 //! write its file and add its row to the table below; nothing else names a provider.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::document::Json;
 use crate::observation::{Misread, Observation, OperationError, Reading, Refusal, Request, State, SubJob, Target};
 
+mod errors;
 mod job;
+
+use errors::{add_error, find_code, read_error};
 
 /// How a ready token is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +54,17 @@ pub enum Scope {
     Project(String),
     /// The whole account, for services that are no project's.
     Domain,
+}
+
+/// Whose answer a 404 or 410 is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Surely the service's: it does not know the operation.
+    Service,
+    /// Surely a gateway's: it does not know the path, so the endpoint is wrong.
+    Gateway,
+    /// Neither is sure.
+    Unclear,
 }
 
 /// The facts of one cloud API. Implemented by the struct that is its part of the CloudOperation's spec.
@@ -87,11 +105,8 @@ pub trait CloudApi {
         Ok(Reading::Absent)
     }
 
-    /// Whether a 404 or 410 means that the API does not know the operation. Otherwise it is taken for a gateway that
-    /// does not know the path: a wrong endpoint.
-    fn is_unknown_operation(refusal: &Refusal) -> bool {
-        refusal.code.is_some() || refusal.message.is_some()
-    }
+    /// Whose a 404 or 410 is.
+    fn whose(refusal: &Refusal) -> Whose;
 
     /// What to do where the path is unknown though the endpoint is right, for the message.
     fn unknown_path_advice(&self) -> Option<&'static str> {
@@ -123,6 +138,15 @@ fn check_id(operation_id: &str, reply: Json<'_>, path: &str) -> Result<(), Misre
     }
 }
 
+/// The members of the list that stands under one of `keys`; null is an empty list.
+fn read_list<'a>(page: Json<'a>, keys: &[&str]) -> Result<impl Iterator<Item = Json<'a>>, Misread> {
+    let list = keys.iter().find_map(|key| page.get(key).filter(|list| list.is_array()));
+    if list.is_none() && !keys.iter().any(|key| page.has_null(key)) {
+        return Err(Misread::field(keys.first().copied().unwrap_or_default()));
+    }
+    Ok(list.into_iter().flat_map(Json::items))
+}
+
 /// The member of a list whose ID, at `path` in each, is the one asked for.
 fn find_by_id<'a>(operation_id: &str, mut members: impl Iterator<Item = Json<'a>>, path: &str) -> Option<Json<'a>> {
     members.find(|member| {
@@ -141,6 +165,77 @@ fn read_found(
         Some(Err(misread)) => Reading::Unreadable(misread),
         None => Reading::Absent,
     })
+}
+
+/// Whose a refusal is, where `is_service` tells the service's own codes.
+fn whose(refusal: &Refusal, is_service: impl Fn(&str) -> bool) -> Whose {
+    // What answers for a path that nothing stands behind: Huawei's gateway, frameworks and ingresses (a problem whose
+    // type is a section of HTTP's RFC, or none), and pages that are no JSON.
+    const GATEWAYS: &[&str] =
+        &["APIGW.", "https://tools.ietf.org/html/rfc", "https://www.rfc-editor.org/rfc", "about:"];
+    let is_bare = |message: &str| {
+        const BARE: &[&str] =
+            &["not found", "api not found", "page not found", "404 page not found", "no route matched"];
+        let message = message.to_ascii_lowercase();
+        BARE.contains(&message.as_str()) || message.starts_with("no route matched")
+    };
+    match (refusal.code.as_deref(), refusal.message.as_deref()) {
+        (Some(code), _) if is_service(code) => Whose::Service,
+        (Some(code), _) if GATEWAYS.iter().any(|gateway| code.starts_with(gateway)) => Whose::Gateway,
+        (None, None) => Whose::Gateway,
+        (None, Some(message)) if is_bare(message) => Whose::Gateway,
+        _ => Whose::Unclear,
+    }
+}
+
+/// The longest ID of a part that is kept as it is: an ID stands once in a reply, but is copied for each child.
+const LONGEST_ID: usize = 512;
+
+/// An ID of a part, or what stands for one that is too long: its digest, as what it begins with may be half a secret.
+fn bound_id(id: String) -> String {
+    if id.len() <= LONGEST_ID {
+        return id;
+    }
+    let digest = Sha256::digest(id.as_bytes());
+    digest.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The IDs of the parts of one operation, each given once.
+#[derive(Default)]
+struct Ids {
+    /// With the number of the part in the order in which they came.
+    numbers: HashMap<String, usize>,
+    /// How many parts without an ID have each name.
+    names: HashMap<String, usize>,
+}
+
+impl Ids {
+    /// Takes the cloud's own ID.
+    ///
+    /// # Errors
+    /// The number of the part that has it already.
+    fn take(&mut self, id: &str) -> Result<(), usize> {
+        let number = self.numbers.len();
+        match self.numbers.entry(id.to_owned()) {
+            Entry::Occupied(known) => Err(*known.get()),
+            Entry::Vacant(place) => {
+                place.insert(number);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes an ID for a part without one from its name and, where others have that name, its place among them.
+    fn make(&mut self, name: &str) -> String {
+        loop {
+            let place = self.names.entry(name.to_owned()).or_default();
+            *place += 1;
+            let id = if *place == 1 { name.to_owned() } else { format!("{name}#{place}") };
+            if self.take(&id).is_ok() {
+                return id;
+            }
+        }
+    }
 }
 
 fn is_end(state: State) -> bool {
@@ -223,9 +318,9 @@ macro_rules! providers {
                 match self { $(Self::$api(api) => api.find(operation_id, page),)+ }
             }
 
-            /// See [`CloudApi::is_unknown_operation`].
-            pub fn is_unknown_operation(&self, refusal: &Refusal) -> bool {
-                match self { $(Self::$api(_) => <$api as CloudApi>::is_unknown_operation(refusal),)+ }
+            /// See [`CloudApi::whose`].
+            pub fn whose(&self, refusal: &Refusal) -> Whose {
+                match self { $(Self::$api(_) => <$api as CloudApi>::whose(refusal),)+ }
             }
 
             /// See [`CloudApi::unknown_path_advice`].

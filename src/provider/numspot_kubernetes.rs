@@ -56,20 +56,17 @@ impl CloudApi for NumspotKubernetes {
     }
 
     fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
-        let operations = ["items", "operations"]
-            .iter()
-            .find_map(|key| page.get(key).filter(|list| list.is_array()))
-            .ok_or_else(|| Misread::field("items"))?;
-        let found = find_by_id(operation_id, operations.items(), "id");
+        let operations = read_list(page, &["items", "operations"])?;
+        let found = find_by_id(operation_id, operations, "id");
         match (found, page.text_at("nextPageToken"), self.list()) {
             (None, Some(token), Some(list)) => Ok(Reading::NextPage(list.with_query("page[nextToken]", &token))),
             (found, ..) => read_found(found, read_operation),
         }
     }
 
-    /// NumSpot's own errors have a type of their own (RFC 9457); a gateway's have none, or "about:blank".
-    fn is_unknown_operation(refusal: &Refusal) -> bool {
-        refusal.code.as_deref().is_some_and(|code| code != "about:blank")
+    /// NumSpot's own errors are problems (RFC 9457) with a URN for a type.
+    fn whose(refusal: &Refusal) -> Whose {
+        whose(refusal, |code| code.starts_with("urn:numspot:"))
     }
 
     fn unknown_path_advice(&self) -> Option<&'static str> {
@@ -101,9 +98,7 @@ fn read_operation(operation: Json<'_>) -> Result<Observation, Misread> {
     if is_end(state) {
         observation.completion_time = time(["endedAt", "endTime"]);
     }
-    if matches!(state, State::Failed | State::Cancelled) {
-        observation.error = operation.get("error").and_then(read_error);
-    }
+    add_error(&mut observation, operation.get("error").and_then(read_error));
     Ok(observation)
 }
 
@@ -132,29 +127,6 @@ fn read_target(operation: Json<'_>) -> Target {
         name: operation.text_at("targetName"),
         url: target.filter(|text| text.starts_with("https://") || text.starts_with("http://")),
     }
-}
-
-/// A text, or a problem of RFC 9457, whose type names the error behind "#" (`urn:numspot:errors#conflict`).
-fn read_error(error: Json<'_>) -> Option<OperationError> {
-    let error = error.items().next().unwrap_or(error);
-    if let Some(text) = error.scalar() {
-        let message = (!text.trim().is_empty()).then(|| text.to_owned())?;
-        return Some(OperationError { message: Some(message), ..OperationError::default() });
-    }
-    let code = error.text_at("type").filter(|code| code != "about:blank");
-    let message = match (error.text_at("title"), error.text_at("detail")) {
-        (Some(title), Some(detail)) if title != detail => Some(format!("{title}: {detail}")),
-        (title, detail) => title.or(detail).or_else(|| error.text_at("message")),
-    };
-    (code.is_some() || message.is_some()).then(|| OperationError {
-        code: code.map(|code| match code.rsplit_once('#') {
-            Some((_, name)) if !name.is_empty() => name.to_owned(),
-            _ => code,
-        }),
-        message,
-        request_id: error.text_at("instance"),
-        sub_job: None,
-    })
 }
 
 #[cfg(test)]
@@ -293,11 +265,14 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(Some("urn:numspot:errors#resource_not_found"), true)]
-    #[case(Some("about:blank"), false)]
-    #[case(None, false)]
-    fn only_the_service_knows_which_operations_exist(#[case] code: Option<&str>, #[case] unknown: bool) {
+    #[case(Some("urn:numspot:errors#resource_not_found"), Whose::Service)]
+    #[case(Some("about:blank"), Whose::Gateway)]
+    #[case(Some("urn:numspot:errors#space_not_found"), Whose::Service)]
+    #[case(Some("https://tools.ietf.org/html/rfc9110#section-15.5.5"), Whose::Gateway)]
+    #[case(Some("NOT_HERE"), Whose::Unclear)]
+    #[case(None, Whose::Gateway)]
+    fn only_the_service_knows_which_operations_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
         let refusal = Refusal { status: 404, code: code.map(Into::into), ..Refusal::default() };
-        assert_eq!(NumspotKubernetes::is_unknown_operation(&refusal), unknown);
+        assert_eq!(NumspotKubernetes::whose(&refusal), whose);
     }
 }

@@ -59,9 +59,9 @@ impl CloudApi for OtcCceJob {
         read_found(find_by_id(operation_id, page.items(), "metadata.uid"), job::read_job)
     }
 
-    /// CCE's own codes start "CCE.", as in CCE.01404001; the gateway's, which knows no such path, start "APIGW.".
-    fn is_unknown_operation(refusal: &Refusal) -> bool {
-        refusal.code.as_deref().is_some_and(|code| code.starts_with("CCE."))
+    /// CCE's own codes start "CCE.", as in CCE.01404001, "CCE_CM." or, of its engine, "E.CFE.".
+    fn whose(refusal: &Refusal) -> Whose {
+        whose(refusal, |code| ["CCE.", "CCE_CM.", "E.CFE."].iter().any(|family| code.starts_with(family)))
     }
 }
 
@@ -127,11 +127,15 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(Some("CCE.01404001"), true)]
-    #[case(Some("APIGW.0101"), false)]
-    #[case(None, false)]
-    fn only_the_service_knows_which_jobs_exist(#[case] code: Option<&str>, #[case] unknown: bool) {
+    #[case(Some("CCE.01404001"), Whose::Service)]
+    #[case(Some("APIGW.0101"), Whose::Gateway)]
+    #[case(Some("CCE_CM.0404"), Whose::Service)]
+    #[case(Some("E.CFE.4040003"), Whose::Service)]
+    #[case(Some("https://tools.ietf.org/html/rfc9110#section-15.5.5"), Whose::Gateway)]
+    #[case(Some("NOT_HERE"), Whose::Unclear)]
+    #[case(None, Whose::Gateway)]
+    fn only_the_service_knows_which_jobs_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
         let refusal = Refusal { status: 404, code: code.map(Into::into), ..Refusal::default() };
-        assert_eq!(OtcCceJob::is_unknown_operation(&refusal), unknown);
+        assert_eq!(OtcCceJob::whose(&refusal), whose);
     }
 }

@@ -59,28 +59,28 @@ impl CloudApi for SbercloudOpenshiftTask {
     }
 
     fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
-        let tasks = page.get("tasks").filter(|tasks| tasks.is_array()).ok_or_else(|| Misread::field("tasks"))?;
-        read_found(find_by_id(operation_id, tasks.items(), "id"), |task| self.read_task(task))
+        let tasks = read_list(page, &["tasks"])?;
+        read_found(find_by_id(operation_id, tasks, "id"), |task| self.read_task(task))
     }
 
-    /// The API's own errors carry a google.rpc code. With the bare words "Not Found", though, it is gRPC-Gateway that
-    /// knows no such path (`DefaultRoutingErrorHandler`), as when the endpoint lacks its prefix.
-    fn is_unknown_operation(refusal: &Refusal) -> bool {
-        refusal.code.is_some() && refusal.message.as_deref() != Some("Not Found")
+    /// The API's own code for it is google.rpc's NOT_FOUND. With the bare words "Not Found", though, it is gRPC-Gateway
+    /// that knows no such path (`DefaultRoutingErrorHandler`), as when the endpoint lacks its prefix.
+    fn whose(refusal: &Refusal) -> Whose {
+        match (refusal.code.as_deref(), refusal.message.as_deref()) {
+            (Some("5"), Some("Not Found")) => Whose::Gateway,
+            _ => whose(refusal, |code| matches!(code, "5" | "NOT_FOUND")),
+        }
     }
 }
 
 impl SbercloudOpenshiftTask {
     fn read_task(&self, task: Json<'_>) -> Result<Observation, Misread> {
-        let error = task.get("error").and_then(read_error);
+        let error = task.get("error").and_then(read_error).map(name_code);
         let word = read_state_word(task.get("status"), "task.status");
-        let (state, word) = match (error.as_ref().and_then(|error| error.code.as_deref()), word) {
-            (Some(code), word) => (read_outcome(code), word.unwrap_or_default()),
-            // An error without a code contradicts a word that says success: a gate must not open on that.
-            (None, word) => word.map(|word| match self.read_state(word) {
-                State::Succeeded if error.is_some() => (State::Failed, word),
-                state => (state, word),
-            })?,
+        // With a code the error is the outcome, whatever the word (google.longrunning.Operation).
+        let (state, word) = match error.as_ref().and_then(|error| error.code.as_deref()) {
+            Some(code) => (read_outcome(code), word.unwrap_or_default()),
+            None => word.map(|word| (self.read_state(word), word))?,
         };
 
         let mut observation = Observation::new(state, word);
@@ -90,7 +90,7 @@ impl SbercloudOpenshiftTask {
         if is_end(state) {
             observation.completion_time = task.time_at("modifiedAt");
         }
-        observation.error = error.filter(|_| matches!(state, State::Failed | State::Cancelled));
+        add_error(&mut observation, error);
         Ok(observation)
     }
 
@@ -125,14 +125,6 @@ fn read_generic_state(word: &str) -> State {
     }
 }
 
-/// A google.rpc.Status. Its code 0 means no error, and is left out by encoders.
-fn read_error(error: Json<'_>) -> Option<OperationError> {
-    let code = error.get("code").and_then(Json::scalar).map(str::trim);
-    let code = code.filter(|code| !matches!(*code, "" | "0" | "OK" | "false")).map(name_code);
-    let message = error.text_at("message");
-    (code.is_some() || message.is_some()).then(|| OperationError { code, message, ..OperationError::default() })
-}
-
 /// A google.rpc error is an outcome by itself; that of a cancelled operation is CANCELLED:
 /// <https://github.com/googleapis/googleapis/blob/master/google/longrunning/operations.proto> (CancelOperation).
 fn read_outcome(code: &str) -> State {
@@ -140,8 +132,8 @@ fn read_outcome(code: &str) -> State {
 }
 
 /// <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>
-fn name_code(code: &str) -> String {
-    let name = match code {
+fn name_code(error: OperationError) -> OperationError {
+    let name = |code: &str| match code {
         "1" => "CANCELLED",
         "2" => "UNKNOWN",
         "3" => "INVALID_ARGUMENT",
@@ -158,9 +150,10 @@ fn name_code(code: &str) -> String {
         "14" => "UNAVAILABLE",
         "15" => "DATA_LOSS",
         "16" => "UNAUTHENTICATED",
-        _ => return code.to_owned(),
+        _ => "",
     };
-    format!("{code} {name}")
+    let code = error.code.map(|code| format!("{code} {}", name(&code)).trim_end().to_owned());
+    OperationError { code, ..error }
 }
 
 /// `metadata.value` holds the resource's ID, or the bytes of a message in base64, which never has a "-".
@@ -240,7 +233,7 @@ mod tests {
     #[case("\"NOT_FOUND\"", Some("NOT_FOUND"))]
     fn a_code_is_named(#[case] code: &str, #[case] expected: Option<&str>) {
         let document = crate::document::Document::parse(format!("{{\"code\":{code}}}").as_bytes()).unwrap();
-        let code = read_error(document.root()).and_then(|error| error.code);
+        let code = read_error(document.root()).map(name_code).and_then(|error| error.code);
         assert_eq!(code.as_deref(), expected);
     }
 
@@ -258,18 +251,21 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(Some("5"), Some("task not found"), true)]
-    #[case(Some("5"), Some("Not Found"), false)]
-    #[case(None, Some("Not Found"), false)]
-    #[case(None, None, false)]
+    #[case(Some("5"), Some("task not found"), Whose::Service)]
+    #[case(Some("5"), Some("Not Found"), Whose::Gateway)]
+    #[case(None, Some("Not Found"), Whose::Gateway)]
+    #[case(None, None, Whose::Gateway)]
+    #[case(Some("12"), Some("Method Not Allowed"), Whose::Unclear)]
+    #[case(None, Some("no healthy upstream"), Whose::Unclear)]
+    #[case(Some("https://tools.ietf.org/html/rfc9110#section-15.5.5"), Some("Not Found"), Whose::Gateway)]
     fn only_the_service_knows_which_tasks_exist(
         #[case] code: Option<&str>,
         #[case] message: Option<&str>,
-        #[case] unknown: bool,
+        #[case] whose: Whose,
     ) {
         let refusal =
             Refusal { status: 404, code: code.map(Into::into), message: message.map(Into::into), ..Refusal::default() };
-        assert_eq!(SbercloudOpenshiftTask::is_unknown_operation(&refusal), unknown);
+        assert_eq!(SbercloudOpenshiftTask::whose(&refusal), whose);
     }
 
     #[test]

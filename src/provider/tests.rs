@@ -75,7 +75,7 @@ fn every_provider_has_the_vendor_s_example_or_replies_made_from_its_description(
 #[case("[]")]
 #[case("{}")]
 #[case(r#"[{"id":"x","status":"DONE"}]"#)]
-#[case(r#"{"status":null,"task":null,"items":null,"metadata":null}"#)]
+#[case(r#"{"status":null,"task":null,"metadata":null}"#)]
 #[case(r#"{"status":"","task":{"status":" "},"items":{},"metadata":{"uid":"x"}}"#)]
 #[case(r#"{"status":{"phase":7},"task":[],"items":7,"metadata":{"uid":"x"}}"#)]
 #[case(r#"{"errorCode":"CCE.01404001","errorMessage":"Resource not found"}"#)]
@@ -85,6 +85,129 @@ fn no_provider_takes_something_else_for_an_operation(#[case] reply: &str) {
     for provider in every_provider() {
         let reading = provider.interpret("x", document.root());
         assert!(reading.is_err(), "{provider:?}: {reading:?}");
+    }
+}
+
+/// A reply of each provider that tells of success, and where its `error` would stand.
+const SUCCEEDED: &[(&str, &str)] = &[
+    ("numspot_kubernetes/done", "/error"),
+    ("huawei_cce_upgrade/succeeded", "/error"),
+    ("huawei_cce_upgrade/succeeded", "/status/error"),
+    ("huawei_ucs_federation/vendor-example", "/error"),
+    ("huawei_ucs_federation/vendor-example", "/status/error"),
+    ("otc_cce_job/lower-case-spelling", "/error"),
+    ("otc_cce_job/lower-case-spelling", "/status/error"),
+    ("sbercloud_openshift_task/succeeded", "/task/error"),
+];
+
+/// What the reply of `case` says with `error` put into its place.
+fn observe_with(case: &str, path: &str, error: &Value) -> Observation {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(case);
+    let mut reply: Value = serde_json::from_slice(&std::fs::read(file.with_extension("json")).unwrap()).unwrap();
+    let (parent, key) = path.rsplit_once('/').unwrap();
+    reply.pointer_mut(parent).unwrap()[key] = error.clone();
+    let asked: Case = serde_saphyr::from_str(&std::fs::read_to_string(file.with_extension("yaml")).unwrap()).unwrap();
+    let document = Document::parse(reply.to_string().as_bytes()).unwrap();
+    match asked.provider.interpret(&asked.operation_id, document.root()) {
+        Ok(Reading::Found(observation)) => *observation,
+        other => panic!("{case}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_word_of_success_beside_an_error_is_a_failure_whatever_the_error_looks_like() {
+    for (case, path) in SUCCEEDED {
+        for error in [json!("quota"), json!(["quota"]), json!({"details": ["quota"]}), json!({"message": "quota"})] {
+            let observation = observe_with(case, path, &error);
+            assert_eq!(observation.state, State::Failed, "{case} {path} {error}");
+            assert_eq!(observation.error.unwrap().message.as_deref(), Some("quota"), "{case} {path} {error}");
+        }
+        let nothing =
+            [json!(null), json!({}), json!([]), json!(""), json!(0), json!({"code": 0}), json!({"code": "OK"})];
+        for error in nothing {
+            let observation = observe_with(case, path, &error);
+            assert_eq!((observation.state, observation.error), (State::Succeeded, None), "{case} {path} {error}");
+        }
+    }
+}
+
+#[test]
+fn parts_without_an_id_and_of_one_name_are_told_apart_by_their_place() {
+    let part = || json!({"spec": {"type": "InstallNode"}, "status": {"phase": "Running"}});
+    let job = json!({"metadata": {"uid": "x"}, "spec": {"subJobs": [part(), part(), part()]}, "status": {"phase": "Running"}});
+    let point = || json!({"taskType": "InstallNode", "status": "Running"});
+    let workflow =
+        json!({"metadata": {"uid": "x"}, "status": {"phase": "Running", "pointStatuses": [point(), point(), point()]}});
+    for (provider, reply) in [
+        (json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}}), &job),
+        (json!({"huaweiUcsFederation": {}}), &job),
+        (json!({"huaweiCceUpgrade": {"region": "eu-west-101", "projectId": "p", "clusterId": "c"}}), &workflow),
+    ] {
+        let provider: Provider = serde_json::from_value(provider).unwrap();
+        let document = Document::parse(reply.to_string().as_bytes()).unwrap();
+        let Ok(Reading::Found(observation)) = provider.interpret("x", document.root()) else { panic!("{provider:?}") };
+        let ids: Vec<&str> = observation.sub_jobs.iter().map(|part| part.id.as_str()).collect();
+        assert_eq!(ids, ["InstallNode", "InstallNode#2", "InstallNode#3"], "{provider:?}");
+        assert!(observation.sub_jobs.iter().all(|part| part.name == "InstallNode"));
+    }
+}
+
+#[test]
+fn an_id_without_end_is_not_copied_for_each_part() {
+    let part = json!({"spec": {"type": "t"}});
+    let parent = json!({"metadata": {"uid": "i".repeat(480_000)}, "spec": {"subJobs": vec![part; 20_000]}});
+    let job = json!({"metadata": {"uid": "x"}, "spec": {"subJobs": [parent]}, "status": {"phase": "Running"}});
+    let provider: Provider = serde_json::from_value(json!({"huaweiUcsFederation": {}})).unwrap();
+    let document = Document::parse(job.to_string().as_bytes()).unwrap();
+    let Ok(Reading::Found(observation)) = provider.interpret("x", document.root()) else { panic!() };
+    assert_eq!(observation.sub_jobs.len(), 20_001);
+    assert!(
+        observation.sub_jobs.iter().all(|part| part.id.len() + part.parent_id.as_ref().map_or(0, String::len) < 600)
+    );
+}
+
+/// One member that cannot be read spoils nothing for the others, and a list that is null is an empty one.
+#[test]
+fn an_odd_member_of_a_list_is_told_from_an_odd_list() {
+    type List = fn(Value) -> Value;
+    let lists: [(Value, List, Value); 4] = [
+        (
+            json!({"numspotKubernetes": {"region": "eu-west-2", "spaceId": "s", "clusterId": "c"}}),
+            |members| json!({"items": members}),
+            json!({"id": "x", "status": "RUNNING"}),
+        ),
+        (
+            json!({"sbercloudOpenshiftTask": {"serviceInstanceId": "s"}}),
+            |members| json!({"tasks": members}),
+            json!({"id": "x", "status": "running"}),
+        ),
+        (
+            json!({"huaweiCceUpgrade": {"region": "eu-west-101", "projectId": "p", "clusterId": "c"}}),
+            |members| json!({"items": members}),
+            json!({"metadata": {"uid": "x"}, "status": {"phase": "Running"}}),
+        ),
+        (
+            json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}}),
+            |members| members,
+            json!({"metadata": {"uid": "x"}, "status": {"status": "Running"}}),
+        ),
+    ];
+    for (provider, list, good) in lists {
+        let provider: Provider = serde_json::from_value(provider).unwrap();
+        let find = |id: &str, members: Value| {
+            let document = Document::parse(list(members).to_string().as_bytes()).unwrap();
+            provider.find(id, document.root())
+        };
+        for odd in [json!({"id": "y", "metadata": {"uid": "y"}}), json!({"id": {}}), json!(7), json!(null), json!({})] {
+            let members = json!([odd, good]);
+            assert!(matches!(find("x", members.clone()), Ok(Reading::Found(_))), "{provider:?} {odd}");
+            let its_own = find("y", members);
+            assert!(matches!(its_own, Ok(Reading::Unreadable(_) | Reading::Absent)), "{provider:?} {odd} {its_own:?}");
+        }
+        if !matches!(list(json!(null)), Value::Null) {
+            assert_eq!(find("x", json!(null)), Ok(Reading::Absent), "{provider:?}");
+            assert!(find("x", json!(7)).is_err(), "{provider:?}");
+        }
     }
 }
 

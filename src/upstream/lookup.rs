@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::guard::allow_list::Endpoint;
+use super::reply::classify as reply;
 use super::share::rate_limiter::{Asker, RateLimiter};
 use super::share::single_flight::{Answer, Entry, Wanted};
 use super::{Asked, Inquiry, Later, Question, Upstream};
 use crate::auth::Account;
 use crate::clock;
-use crate::document::{Document, Json};
+use crate::document::Json;
 use crate::observation::{FailureKind, Misread, PollFailure, Reading, Request};
 use crate::provider::Provider;
 
@@ -45,7 +46,7 @@ enum Walk {
 
 /// One page, where it can be had now.
 enum Page {
-    Read(Answer<Arc<Document>>),
+    Read(Answer<Arc<reply::Page>>),
     Later(Later),
 }
 
@@ -131,8 +132,8 @@ impl<'a> Lookup<'a> {
                 Page::Later(later) => return Walk::Later(later),
             };
             last = answer.at;
-            let result = answer.result.and_then(|document| {
-                interpret(provider, operation_id, document.root())
+            let result = answer.result.and_then(|page| {
+                page.read(|document| interpret(provider, operation_id, document))
                     .map_err(|misread| unusable(provider, &misread.to_string()))
             });
             match result {
@@ -160,12 +161,12 @@ impl<'a> Lookup<'a> {
         let result = self.send(inquiry).await;
         drop(permit);
         self.has_sent = true;
-        let weight = result.as_ref().map_or(0, |document| document.size() + BESIDE_DOCUMENT);
+        let weight = result.as_ref().map_or(0, |page| page.size() + BESIDE_DOCUMENT);
         Page::Read(lead.land(result, weight, for_many, clock::monotonic()))
     }
 
     /// Sends the request of `inquiry` while there is time, and lets the account pause where the cloud asks for it.
-    async fn send(&self, inquiry: &Inquiry) -> Result<Arc<Document>, PollFailure> {
+    async fn send(&self, inquiry: &Inquiry) -> Result<Arc<reply::Page>, PollFailure> {
         let provider = self.question.provider;
         // Boxed, as most polls share an answer and need no room for it.
         let sent = Box::pin(self.upstream.sender.send(provider, &self.endpoint, &inquiry.request, self.account));

@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use crate::auth::Account;
 use crate::auth::tokens::Tokens;
 use crate::clock;
-use crate::document::Document;
 use crate::metrics::Metrics;
 use crate::observation::{Observation, PollFailure, Request};
 use crate::provider::Provider;
 
 use guard::allow_list::{BadPattern, Egress};
 use lookup::Lookup;
+use reply::classify::Page;
 use send::Sender;
 use send::client::Client;
 use share::list_policy::{ListPolicy, Way};
@@ -139,7 +139,7 @@ pub struct Upstream {
     sender: Sender,
     limiter: Mutex<RateLimiter>,
     lists: Mutex<ListPolicy>,
-    flights: SingleFlight<Arc<Inquiry>, Arc<Document>>,
+    flights: SingleFlight<Arc<Inquiry>, Arc<Page>>,
     metrics: Arc<Metrics>,
 }
 

@@ -6,13 +6,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use url::form_urlencoded;
 
+use crate::wording::clean;
+
 const REDACTED: &str = "[redacted]";
 /// Shorter secrets would black out half of every text, and tell an attacker nothing that he could not guess.
 const SHORTEST: usize = 4;
 /// Most encoders leave RFC 3986's unreserved characters as they are; some leave letters and digits only.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The secrets of one connection, in the spellings in which a cloud may repeat them.
+/// The secrets of one account, in the spellings in which a cloud may repeat them.
+#[derive(Debug)]
 pub struct Redaction {
     spellings: Vec<SecretString>,
 }
@@ -48,11 +51,24 @@ impl Redaction {
     /// they are.
     pub fn may_be_in(&self, body: &[u8]) -> bool {
         let body = String::from_utf8_lossy(body);
-        body.contains('\\') || self.spellings.iter().any(|spelling| body.contains(spelling.expose_secret()))
+        let is_in = |text: &str| self.spellings.iter().any(|spelling| text.contains(spelling.expose_secret()));
+        body.contains('\\') || is_in(&body) || (!body.is_ascii() && is_in(&clean(&body, usize::MAX)))
     }
 
-    /// The text without secrets; `None` where there are none in it.
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        self.spellings.iter().map(|spelling| spelling.expose_secret().len()).sum()
+    }
+
+    /// The text without secrets; `None` where there are none in it. One that shows only once what nobody sees is taken
+    /// out of the text is found as well.
     pub fn redact(&self, text: &str) -> Option<String> {
+        let redacted = self.replace(text);
+        let shown = clean(redacted.as_deref().unwrap_or(text), usize::MAX);
+        self.replace(&shown).or(redacted)
+    }
+
+    fn replace(&self, text: &str) -> Option<String> {
         let mut redacted: Option<String> = None;
         for spelling in &self.spellings {
             let current = redacted.as_deref().unwrap_or(text);

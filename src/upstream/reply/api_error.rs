@@ -14,29 +14,36 @@ const LONGEST_MESSAGE: usize = 1024;
 /// Stands where the cloud's text repeats the ID of the request, which is another each time.
 const REQUEST_ID: &str = "[request ID]";
 
-/// Reads the error reply of `status`. `request_id` is what its headers give; `redact` replaces secrets. What is not JSON,
-/// such as a gateway's HTML, is left out.
-pub fn read_refusal(
-    status: u16,
-    request_id: Option<&str>,
-    body: &[u8],
-    redact: impl Fn(&str) -> Option<String>,
-) -> Refusal {
-    let document = Document::parse(body).and_then(|document| document.replace_texts(redact)).ok();
+/// Reads the error reply of `status`, as the cloud sent it. `request_id` is what its headers give. What is not JSON, such
+/// as a gateway's HTML, is left out.
+pub fn read_refusal(status: u16, request_id: Option<&str>, body: &[u8]) -> Refusal {
+    let document = Document::parse(body).ok();
     let mut refusal = document.as_ref().map_or_else(Refusal::default, |document| read(document.root()));
     refusal.status = status;
     refusal.request_id = refusal.request_id.or_else(|| request_id.map(str::to_owned));
     // A code that only says the status again says nothing.
-    refusal.code = refusal.code.filter(|code| *code != status.to_string()).map(|code| line(&code, LONGEST_CODE));
-    refusal.message = refusal
-        .message
-        .map(|message| match refusal.request_id.as_deref() {
-            Some(id) if id.len() >= 4 => message.replace(id, REQUEST_ID),
-            _ => message,
-        })
-        .map(|message| line(&message, LONGEST_MESSAGE))
-        .filter(|message| !message.is_empty());
+    refusal.code = refusal.code.filter(|code| *code != status.to_string());
     refusal
+}
+
+/// What may be shown of `refusal`: without what `redact` replaces, each text on one short line, and without the request's
+/// ID in the message, which is another each time.
+pub fn present(refusal: &Refusal, redact: impl Fn(&str) -> Option<String>) -> Refusal {
+    let show = |text: &str, longest| line(redact(text).as_deref().unwrap_or(text), longest);
+    let some = |text: &Option<String>, longest| {
+        text.as_deref().map(|text| show(text, longest)).filter(|text| !text.is_empty())
+    };
+    let id = refusal.request_id.as_deref().filter(|id| id.len() >= 4);
+    let message = refusal.message.as_deref().map(|message| match id {
+        Some(id) => message.replace(id, REQUEST_ID),
+        None => message.to_owned(),
+    });
+    Refusal {
+        status: refusal.status,
+        code: some(&refusal.code, LONGEST_CODE),
+        message: some(&message, LONGEST_MESSAGE),
+        request_id: some(&refusal.request_id, LONGEST_CODE),
+    }
 }
 
 fn read(root: Json<'_>) -> Refusal {
@@ -118,7 +125,7 @@ mod tests {
     use super::*;
 
     fn read_body(body: &str) -> (Option<String>, Option<String>, Option<String>) {
-        let refusal = read_refusal(404, None, body.as_bytes(), |_| None);
+        let refusal = present(&read_refusal(404, None, body.as_bytes()), |_| None);
         assert_eq!(refusal.status, 404);
         (refusal.code, refusal.message, refusal.request_id)
     }
@@ -216,7 +223,7 @@ mod tests {
     #[test]
     fn the_request_id_comes_from_the_header_where_the_body_has_none_and_not_in_the_message() {
         let body = br#"{"message":"failed, see req-0815 (req-0815)"}"#;
-        let refusal = read_refusal(500, Some("req-0815"), body, |_| None);
+        let refusal = present(&read_refusal(500, Some("req-0815"), body), |_| None);
         assert_eq!(refusal.request_id.as_deref(), Some("req-0815"));
         assert_eq!(refusal.message.as_deref(), Some("failed, see [request ID] ([request ID])"));
     }
@@ -235,7 +242,8 @@ mod tests {
     #[test]
     fn secrets_are_redacted_before_the_text_is_cut() {
         let body = format!(r#"{{"message":"{}sesame"}}"#, "x".repeat(LONGEST_MESSAGE - 9));
-        let refusal = read_refusal(400, None, body.as_bytes(), |text| Some(text.replace("sesame", "***")));
+        let refusal = read_refusal(400, None, body.as_bytes());
+        let refusal = present(&refusal, |text| Some(text.replace("sesame", "***")));
         assert!(refusal.message.unwrap().ends_with("xxx***"));
     }
 }

@@ -6,16 +6,19 @@ use http::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
 use jiff::Timestamp;
 use url::Url;
 
-use super::api_error::read_refusal;
+use super::api_error::{present, read_refusal};
 use super::{Body, Reply};
 use crate::auth::Credential;
-use crate::document::Document;
-use crate::observation::{FailureKind, PollFailure, Refusal};
-use crate::provider::Provider;
+use crate::document::{Document, Json};
+use crate::observation::{FailureKind, Misread, PollFailure, Reading, Refusal};
+use crate::provider::{Provider, Whose};
 use crate::upstream::guard::redaction::Redaction;
 
 /// How long an account pauses when the cloud asks for it without saying how long.
 pub const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest pause a cloud can ask for, in polls and in sign-ins.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The parties to an exchange, for the words in a failure.
 pub struct Exchange<'a> {
@@ -26,26 +29,61 @@ pub struct Exchange<'a> {
     /// By what.
     pub credential: &'a Credential,
     /// What must not be repeated.
-    pub redaction: &'a Redaction,
+    pub redaction: Redaction,
+}
+
+/// A document as the cloud sent it: what is read of it is redacted when it is shown.
+#[derive(Debug)]
+pub struct Page {
+    /// The document.
+    pub document: Document,
+    /// What must not be repeated, where it may be in there.
+    pub redaction: Option<Redaction>,
+}
+
+impl Page {
+    /// How many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        self.document.size() + self.redaction.as_ref().map_or(0, Redaction::size)
+    }
+
+    /// What `interpret` reads of it, with nothing secret in it.
+    ///
+    /// # Errors
+    /// [`Misread`] where it cannot be read.
+    pub fn read(&self, interpret: impl FnOnce(Json<'_>) -> Result<Reading, Misread>) -> Result<Reading, Misread> {
+        let reading = interpret(self.document.root());
+        let Some(redaction) = &self.redaction else { return reading };
+        let redact = |misread: Misread| Misread(redaction.redact(&misread.0).unwrap_or(misread.0));
+        match reading.map_err(redact)? {
+            Reading::Found(mut observation) => {
+                observation.replace_texts(&|text| redaction.redact(text));
+                Ok(Reading::Found(observation))
+            }
+            Reading::Unreadable(misread) => Ok(Reading::Unreadable(redact(misread))),
+            // The next page is asked for as the cloud named it; it is never shown.
+            other => Ok(other),
+        }
+    }
 }
 
 /// What a reply means.
 #[derive(Debug)]
 pub struct Verdict {
     /// The document, or why there is none.
-    pub result: Result<Document, PollFailure>,
+    pub result: Result<Page, PollFailure>,
     /// How long the whole account is to pause.
     pub pause: Option<Duration>,
 }
 
-/// Judges a `reply`.
-pub fn judge(reply: Reply, exchange: &Exchange<'_>) -> Verdict {
+/// Says what a `reply` means.
+pub fn judge(reply: Reply, exchange: Exchange<'_>) -> Verdict {
     let throttled = reply.status == 429 || (reply.status == 503 && reply.headers.contains_key(RETRY_AFTER));
     let pause = throttled.then(|| retry_after(&reply.headers, reply.received).unwrap_or(DEFAULT_PAUSE));
     Verdict { result: read(reply, exchange, throttled), pause }
 }
 
-fn read(reply: Reply, exchange: &Exchange<'_>, throttled: bool) -> Result<Document, PollFailure> {
+fn read(reply: Reply, exchange: Exchange<'_>, throttled: bool) -> Result<Page, PollFailure> {
     let cloud = exchange.provider.cloud();
     let is_encoded = is_encoded(&reply.headers);
     if reply.status == 200 {
@@ -61,13 +99,11 @@ fn read(reply: Reply, exchange: &Exchange<'_>, throttled: bool) -> Result<Docume
             Body::Cut => unusable("was cut off by the end of the connection"),
             Body::Whole(_) if is_encoded => unusable("is compressed, though that was not asked for"),
             Body::Whole(body) => {
-                let redacted = Document::parse(&body).and_then(|document| match exchange.redaction.may_be_in(&body) {
-                    true => document.replace_texts(|text| exchange.redaction.redact(text)),
-                    false => Ok(document),
-                });
-                redacted.map_err(|misread| {
+                let document = Document::parse(&body).map_err(|misread| {
                     PollFailure::new(FailureKind::InvalidResponse, format!("{cloud} gave no usable answer: {misread}"))
-                })
+                })?;
+                let redaction = exchange.redaction.may_be_in(&body).then_some(exchange.redaction);
+                Ok(Page { document, redaction })
             }
         };
     }
@@ -85,9 +121,8 @@ fn read(reply: Reply, exchange: &Exchange<'_>, throttled: bool) -> Result<Docume
         Body::Whole(body) if !is_encoded => body.as_slice(),
         _ => &[],
     };
-    let request_id = reply.headers.get("x-request-id").and_then(|id| id.to_str().ok());
-    let refusal = read_refusal(reply.status, request_id, body, |text| exchange.redaction.redact(text));
-    Err(classify(&refusal, exchange, throttled))
+    let refusal = read_refusal(reply.status, request_id(&reply.headers), body);
+    Err(classify(&refusal, &exchange, throttled))
 }
 
 fn classify(refusal: &Refusal, exchange: &Exchange<'_>, throttled: bool) -> PollFailure {
@@ -108,22 +143,40 @@ fn classify(refusal: &Refusal, exchange: &Exchange<'_>, throttled: bool) -> Poll
                  Secret (key {keys})"
             ),
         ),
-        404 | 410 if exchange.provider.is_unknown_operation(refusal) => {
-            (FailureKind::NotFound, "it does not know this operation".to_owned())
-        }
-        404 | 410 => (
-            FailureKind::EndpointRefused,
-            format!(
-                "the gateway at {} does not know this path: check the Secret's key endpoint and the region{}",
-                exchange.host,
-                exchange.provider.unknown_path_advice().map(|advice| format!(", or {advice}")).unwrap_or_default()
-            ),
-        ),
+        404 | 410 => unknown(refusal, exchange),
         500..=599 => (FailureKind::ServerError, "it has trouble of its own".to_owned()),
         _ => (FailureKind::InvalidResponse, "that is no answer to a query for an operation".to_owned()),
     };
     let cloud = exchange.provider.cloud();
-    PollFailure::new(kind, format!("{cloud} answered {}: {meaning}", describe(refusal)))
+    let shown = present(refusal, |text| exchange.redaction.redact(text));
+    let message = format!("{cloud} answered {}: {meaning}", describe(&shown));
+    PollFailure { code: shown.code, request_id: shown.request_id, ..PollFailure::new(kind, message) }
+}
+
+/// The cloud's ID of the request, which gateways, OpenStack and others name in headers of their own.
+pub fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let names = ["x-request-id", "x-openstack-request-id", "x-correlation-id", "x-trace-id"];
+    names.iter().find_map(|name| headers.get(*name)?.to_str().ok()).filter(|id| !id.is_empty())
+}
+
+/// What a 404 or 410 means: that depends on whose it is.
+fn unknown(refusal: &Refusal, exchange: &Exchange<'_>) -> (FailureKind, String) {
+    let host = exchange.host;
+    let advice = exchange.provider.unknown_path_advice().map(|advice| format!(", or {advice}")).unwrap_or_default();
+    let check = format!("check the Secret's key endpoint and the region{advice}");
+    match exchange.provider.whose(refusal) {
+        Whose::Service => (FailureKind::NotFound, "it does not know this operation".to_owned()),
+        Whose::Gateway => {
+            (FailureKind::EndpointRefused, format!("the gateway at {host} does not know this path: {check}"))
+        }
+        Whose::Unclear => (
+            FailureKind::InvalidResponse,
+            format!(
+                "either it does not know this operation or a gateway at {host} does not know this path, which this \
+                 answer does not tell: check spec.operationId, then {check}"
+            ),
+        ),
+    }
 }
 
 /// Status, code and message as far as given: `404 (CCE.01404001 Resource not found)`.
@@ -153,7 +206,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| !plain(value.as_bytes().trim_ascii()))
 }
 
-/// The longest pause that the headers ask for. Zero, the past and what is neither a number of seconds nor a date say
+/// The longest pause that the headers ask for, at most [`LONGEST_PAUSE`]. Zero, the past and what is neither a number of seconds nor a date say
 /// nothing (RFC 9110, section 10.2.3).
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let parse = |text: &str| {
@@ -165,7 +218,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         Duration::try_from(date.duration_since(now)).ok()
     };
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| parse(value.to_str().ok()?));
-    values.filter(|pause| !pause.is_zero()).max()
+    values.filter(|pause| !pause.is_zero()).max().map(|pause| pause.min(LONGEST_PAUSE))
 }
 
 #[cfg(test)]
@@ -195,9 +248,9 @@ mod tests {
             provider: &provider,
             host: "cce.example",
             credential: &Credential::Token("t0pSecret".into()),
-            redaction: &redaction,
+            redaction,
         };
-        judge(reply, &exchange)
+        judge(reply, exchange)
     }
 
     fn failure(reply: Reply) -> PollFailure {
@@ -243,6 +296,24 @@ mod tests {
         APIGW_404,
         FailureKind::EndpointRefused,
         "answered 404 (APIGW.0101 The API does not exist): the gateway at cce.example does not know this path: check the Secret's key endpoint and the region"
+    )]
+    #[case(
+        404,
+        r#"{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.5","title":"Not Found","status":404}"#,
+        FailureKind::EndpointRefused,
+        "answered 404 (https://tools.ietf.org/html/rfc9110#section-15.5.5 Not Found): the gateway at cce.example"
+    )]
+    #[case(
+        404,
+        r#"{"errorCode":"E.CFE.4040003","errorMessage":"no such job"}"#,
+        FailureKind::NotFound,
+        "answered 404 (E.CFE.4040003 no such job): it does not know this operation"
+    )]
+    #[case(
+        404,
+        r#"{"code":"NO_ROUTE","message":"upstream missing"}"#,
+        FailureKind::InvalidResponse,
+        "answered 404 (NO_ROUTE upstream missing): either it does not know this operation or a gateway at cce.example does not know this path"
     )]
     #[case(404, "<html>404</html>", FailureKind::EndpointRefused, "answered 404: the gateway at cce.example")]
     #[case(410, "", FailureKind::EndpointRefused, "answered 410: the gateway at cce.example")]
@@ -308,8 +379,8 @@ mod tests {
     #[case::twice(&["7", "9"], 9)]
     #[case::one_unusable(&["garbage", "9"], 9)]
     #[case::joined(&["7, 9"], 5)]
-    #[case::long(&["1000000000"], 1_000_000_000)]
-    #[case::too_long_for_a_number(&["99999999999999999999999"], u64::MAX)]
+    #[case::long(&["1000000000"], 900)]
+    #[case::too_long_for_a_number(&["99999999999999999999999"], 900)]
     fn retry_after_gives_the_pause(#[case] values: &[&str], #[case] seconds: u64) {
         let headers: Vec<_> = values.iter().map(|value| ("retry-after", *value)).collect();
         for status in [429, 503] {
@@ -345,9 +416,38 @@ mod tests {
         assert!(judge_reply(reply(200, &[("content-encoding", "Identity")], "{}")).result.is_ok());
     }
 
+    /// An answer about an operation of the secret's own name, and one with the secret in a text.
+    #[rstest::rstest]
+    #[case::plain("t0pSecret")]
+    #[case::escaped("t0p\\u0053ecret")]
+    #[case::with_something_invisible_inside("t0p\u{200b}Secret")]
+    fn what_is_read_is_the_reply_and_what_is_shown_has_no_secret(#[case] spelling: &str) {
+        let body = format!(
+            r#"{{"metadata":{{"uid":"t0pSecret-job-1"}},"spec":{{"type":"{spelling}"}},"status":{{"phase":"Running","reason":"x {spelling}"}}}}"#
+        );
+        let page = judge_reply(reply(200, &[], &body)).result.unwrap();
+        let provider: Provider =
+            serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
+        let Ok(Reading::Found(observation)) = page.read(|document| provider.interpret("t0pSecret-job-1", document))
+        else {
+            panic!("its own operation is another's")
+        };
+        assert_eq!(observation.operation_type.as_deref(), Some("[redacted]"));
+        assert_eq!(observation.message.as_deref(), Some("x [redacted]"));
+        let Err(misread) = page.read(|document| provider.interpret("other", document)) else { panic!() };
+        assert_eq!(misread.0, "the reply is about another operation, [redacted]-job-1");
+    }
+
     #[test]
-    fn a_document_comes_without_the_secret() {
-        let document = judge_reply(reply(200, &[], r#"{"a":"x t0pSecret"}"#)).result.unwrap();
-        assert_eq!(document.root().text_at("a").as_deref(), Some("x [redacted]"));
+    fn a_code_that_looks_like_the_secret_is_understood_before_it_is_redacted() {
+        let provider: Provider =
+            serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
+        let credential = Credential::Token("CCE.".into());
+        let redaction = Redaction::new(credential.secrets());
+        let exchange = Exchange { provider: &provider, host: "cce.example", credential: &credential, redaction };
+        let failure = judge(reply(404, &[("x-request-id", "r-0815")], CCE_404), exchange).result.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::NotFound);
+        assert_eq!(failure.code.as_deref(), Some("[redacted]01404001"));
+        assert_eq!(failure.request_id.as_deref(), Some("r-0815"));
     }
 }

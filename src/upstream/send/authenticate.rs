@@ -18,8 +18,8 @@ use crate::observation::{FailureKind, PollFailure, Request};
 use crate::provider::{Provider, Scope, SignIn, TokenHeader};
 use crate::upstream::guard::allow_list::Egress;
 use crate::upstream::guard::redaction::Redaction;
-use crate::upstream::reply::api_error::read_refusal;
-use crate::upstream::reply::classify::{DEFAULT_PAUSE, describe, redirect_target, retry_after};
+use crate::upstream::reply::api_error::{present, read_refusal};
+use crate::upstream::reply::classify::{DEFAULT_PAUSE, describe, redirect_target, request_id, retry_after};
 use crate::upstream::reply::{Body, Reply};
 
 /// What signs requests, and mints what it takes.
@@ -203,8 +203,8 @@ fn read_token(
     }
     let pair = exchange.basic.as_ref().map(|(user, secret)| basic_pair(user, secret));
     let redaction = Redaction::new(credential.secrets().into_iter().chain(&pair));
-    let request_id = reply.headers.get("x-request-id").and_then(|id| id.to_str().ok());
-    let refusal = read_refusal(reply.status, request_id, body, |text| redaction.redact(text));
+    let refusal = read_refusal(reply.status, request_id(&reply.headers), body);
+    let refusal = present(&refusal, |text| redaction.redact(text));
     let said = describe(&refusal);
     let second_factor = match credential {
         Credential::Password { .. } => {

@@ -45,7 +45,7 @@ impl Sender {
         };
         let credential = &account.connection.credential;
         let redaction = Redaction::new(credential.secrets().into_iter().chain(&minted));
-        judge(reply, &Exchange { provider, host: endpoint.host(), credential, redaction: &redaction })
+        judge(reply, Exchange { provider, host: endpoint.host(), credential, redaction })
     }
 
     /// Sends the request; with a new token once more where the one in use is refused: it may have been revoked before
