@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::CloudOperation;
 use crate::decision::{Notice, Severity};
-use crate::wording::clean;
+use crate::wording::sanitize;
 
 const REPORTING_CONTROLLER: &str = "cloudop.dev/controller";
 /// Bytes that fit a note whatever their encoding; the API server takes 1024.
@@ -71,7 +71,7 @@ impl Announcer {
             },
             action: Some("Poll".into()),
             event_time: Some(MicroTime(now)),
-            note: Some(clean(&notice.note, LONGEST_NOTE)),
+            note: Some(sanitize(&notice.note, LONGEST_NOTE)),
             reason: Some(notice.reason.into()),
             regarding: Some(ObjectReference { resource_version: None, ..operation.object_ref(&()) }),
             reporting_controller: Some(REPORTING_CONTROLLER.into()),

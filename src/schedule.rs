@@ -48,7 +48,7 @@ pub fn fault_delay(lasted: Duration, is_configuration: bool) -> Duration {
 
 /// The share of an interval that the `nth` of those waits who were followed before a restart, in [0, 1). However many
 /// there are, they come back at an even rate: by the golden ratio each falls into the widest gap.
-pub fn share(nth: u32) -> f64 {
+pub fn spread(nth: u32) -> f64 {
     (f64::from(nth) * GOLDEN).fract()
 }
 
@@ -65,7 +65,7 @@ pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
 /// `at`, the time after a wait of `interval`, moved to the nearest of the moments at which polls are made together: parts
 /// of a second of at most a sixteenth of the interval. One wake-up then serves many operations, and their requests can
 /// share what is sent.
-pub fn in_step(at: Timestamp, interval: Duration) -> Timestamp {
+pub fn align(at: Timestamp, interval: Duration) -> Timestamp {
     let is_short = |step: &&u32| Duration::from_micros(u64::from(**step) * 16) <= interval;
     let Some(step) = STEPS.iter().find(is_short) else { return at };
     at.round(TimestampRound::new().smallest(Unit::Microsecond).increment((*step).into())).unwrap_or(at)
@@ -133,14 +133,14 @@ mod tests {
     #[case(0.4, 0.05, 0.05)]
     fn polls_are_made_together_at_moments_of_the_clock(#[case] interval: f64, #[case] at: f64, #[case] moved: f64) {
         let time = |seconds| after(Timestamp::from_second(1_700_000_000).unwrap(), Duration::from_secs_f64(seconds));
-        assert_eq!(in_step(time(at), Duration::from_secs_f64(interval)), time(moved));
+        assert_eq!(align(time(at), Duration::from_secs_f64(interval)), time(moved));
     }
 
     #[test]
     fn shares_are_even_however_many_there_are() {
         for many in [10, 500, 10_000_u32] {
             let mut in_tenths = [0_u32; 10];
-            (0..many).for_each(|nth| in_tenths[(share(nth) * 10.0) as usize] += 1);
+            (0..many).for_each(|nth| in_tenths[(spread(nth) * 10.0) as usize] += 1);
             assert!(in_tenths.iter().all(|number| number.abs_diff(many / 10) <= 2), "{in_tenths:?}");
         }
     }
@@ -149,9 +149,9 @@ mod tests {
         #[test]
         fn a_moment_is_moved_by_little_and_meets_those_of_longer_intervals(micros in 0_i64..60_000_000, millis in 1_u64..100_000) {
             let (at, interval) = (Timestamp::from_microsecond(1_700_000_000_000_000 + micros).unwrap(), Duration::from_millis(millis));
-            let moved = in_step(at, interval);
+            let moved = align(at, interval);
             prop_assert!(at.duration_since(moved).abs() <= SignedDuration::try_from(interval / 32).unwrap());
-            prop_assert_eq!(in_step(in_step(at, interval * 2), interval), in_step(at, interval * 2));
+            prop_assert_eq!(align(align(at, interval * 2), interval), align(at, interval * 2));
         }
 
         #[test]

@@ -2,12 +2,12 @@
 
 /// `text` on one line, without control characters, terminal sequences or characters that reorder or hide others, and
 /// cut with an ellipsis so that it has at most `max` characters.
-pub fn clean(text: &str, max: usize) -> String {
+pub fn sanitize(text: &str, max: usize) -> String {
     // Nearly all texts are, and there are many at each poll.
     if text.len() <= max && is_plain(text) {
         return text.to_owned();
     }
-    clean_each(text, max)
+    sanitize_each(text, max)
 }
 
 /// Whether nothing is to be cleaned: ASCII on one line, and no space that is one too many.
@@ -16,7 +16,7 @@ fn is_plain(text: &str) -> bool {
     is_printable && !text.starts_with(' ') && !text.ends_with(' ') && !text.contains("  ")
 }
 
-fn clean_each(text: &str, max: usize) -> String {
+fn sanitize_each(text: &str, max: usize) -> String {
     let mut out = String::new();
     let mut length = 0;
     let mut gap = false;
@@ -47,9 +47,9 @@ fn clean_each(text: &str, max: usize) -> String {
     out
 }
 
-/// As [`clean`], `None` where nothing is left.
-pub fn clean_some(text: Option<&str>, max: usize) -> Option<String> {
-    text.map(|text| clean(text, max)).filter(|text| !text.is_empty())
+/// As [`sanitize`], `None` where nothing is left.
+pub fn sanitize_some(text: Option<&str>, max: usize) -> Option<String> {
+    text.map(|text| sanitize(text, max)).filter(|text| !text.is_empty())
 }
 
 /// Skips what follows an escape character: ECMA-48 control sequences and operating system commands.
@@ -94,19 +94,19 @@ mod tests {
     #[case("\u{1b}", "")]
     #[case("кластер создан", "кластер создан")]
     fn a_text_is_cleaned(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(clean(text, 100), expected);
+        assert_eq!(sanitize(text, 100), expected);
     }
 
     #[test]
     fn a_long_text_is_cut_at_a_character() {
-        assert_eq!(clean("ääääää", 4), "äää…");
-        assert_eq!(clean("ääää", 4), "ääää");
+        assert_eq!(sanitize("ääääää", 4), "äää…");
+        assert_eq!(sanitize("ääää", 4), "ääää");
     }
 
     proptest::proptest! {
         #[test]
         fn a_plain_text_is_one_that_cleaning_leaves_as_it_is(text in "[ a~\u{7f}\u{1b}\té]{0,9}", max in 0_usize..9) {
-            proptest::prop_assert_eq!(clean(&text, max), clean_each(&text, max));
+            proptest::prop_assert_eq!(sanitize(&text, max), sanitize_each(&text, max));
         }
     }
 }

@@ -42,7 +42,7 @@ fn status_after(reply: &Path) -> Value {
         Ok(Reading::Absent) => Err(PollFailure::new(FailureKind::NotFound, "the cloud does not know it")),
         Err(Misread(why)) => Err(PollFailure::new(FailureKind::InvalidResponse, why)),
     };
-    let poll = Poll { result, age: Duration::ZERO };
+    let poll = Poll { result, age: Duration::ZERO, since_last: None };
     serde_json::to_value(decide(&operation, Some(poll), Memory::default(), NOW.parse().unwrap()).status).unwrap()
 }
 

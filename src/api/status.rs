@@ -46,7 +46,7 @@ pub struct CloudOperationStatus {
     /// How many parts there are, those not listed included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub_jobs_total: Option<i64>,
-    /// Why the operation failed or is blocked, in the cloud's words.
+    /// Why the operation failed or is blocked, in the cloud's words; while the cloud refuses to tell of it, why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Box<ErrorStatus>>,
     /// When the operation started: from the cloud where it says so, else when it was first seen.
@@ -64,7 +64,12 @@ pub struct CloudOperationStatus {
     /// Since when the cloud answers that it does not know the operation; absent while it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_found_since: Option<Time>,
-    /// The last value of the annotation cloudop.dev/requested-at that was acted on.
+    /// Since when polls fail for a reason that only a person can fix, such as a wrong Secret, whatever else failed
+    /// meanwhile; absent while they don't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration_fault_since: Option<Time>,
+    /// The last value of the annotation cloudop.dev/requested-at that was acted on; sha256: and its digest where it is
+    /// longer than 253 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<String>,
     /// Succeeded: what became of the operation, Unknown until it ends. Finished: whether it has ended, whichever way.
@@ -159,7 +164,7 @@ pub struct SubJobStatus {
     pub completion_time: Option<Time>,
 }
 
-/// Why an operation failed or is blocked, in the cloud's words.
+/// Why an operation failed or is blocked, or why the cloud refused the last poll, in the cloud's words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorStatus {

@@ -14,7 +14,7 @@ use super::pace::Bucket;
 use super::write::Unannounced;
 use crate::api::{CloudOperation, REQUESTED_AT};
 use crate::decision::{self, is_over};
-use crate::schedule::share;
+use crate::schedule::spread;
 use crate::upstream::Inquiry;
 
 /// An object as it comes from the API server; one that this version cannot read spoils only itself.
@@ -135,7 +135,7 @@ impl Memory {
         };
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
         let number = u32::try_from(returned.len()).unwrap_or(u32::MAX);
-        share(*returned.entry(place).or_insert(number))
+        spread(*returned.entry(place).or_insert(number))
     }
 
     /// Stands for whoever pays for `operation`: all objects that use its Secret.

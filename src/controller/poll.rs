@@ -93,6 +93,7 @@ async fn ask(
         (false, Some(_)) => Freshness::FifteenSeconds,
         (false, None) => Freshness::Minute,
     };
+    let since_last = tracked.answered.map(|answered| now.monotonic.saturating_duration_since(answered));
     let mut refused: Option<(Arc<str>, Poll)> = None;
     loop {
         let loaded = context.secrets.load(namespace, name, provider, freshness).await.map_err(Error::ReadSecret)?;
@@ -109,7 +110,7 @@ async fn ask(
             Ok(account) => account,
             Err(failure) => {
                 tracked.faulty = Some(Faulty { version: loaded.version, ask_at: now.monotonic });
-                return Ok(Polled::Answered(Poll { result: Err(failure), age: Duration::ZERO }));
+                return Ok(Polled::Answered(Poll { result: Err(failure), age: Duration::ZERO, since_last }));
             }
         };
         if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account.name) {
@@ -125,7 +126,8 @@ async fn ask(
             }
             Asked::Answered(Answer { result, at, .. }) => {
                 let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
-                let poll = Poll { result, age: clock::monotonic().saturating_duration_since(at) };
+                let age = clock::monotonic().saturating_duration_since(at);
+                let poll = Poll { result, age, since_last };
                 if is_refused && freshness == Freshness::Minute {
                     // The Secret may have been renewed since it was read.
                     freshness = Freshness::AfterRefusal;

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::{shared, stamp};
 use crate::api::{CloudOperation, CloudOperationStatus, Condition, ConditionType, Phase, Reason};
-use crate::observation::PollFailure;
+use crate::observation::{FailureKind, PollFailure};
 use crate::schedule::elapsed;
-use crate::wording::clean;
+use crate::wording::sanitize;
 
 /// How long a fault that only the user can mend is taken for one that is being mended: Secrets often arrive after the
 /// objects that name them.
@@ -17,7 +17,9 @@ pub const CONFIGURATION_GRACE: Duration = Duration::from_secs(120);
 const TRUE: &str = "True";
 const FALSE: &str = "False";
 const UNKNOWN: &str = "Unknown";
+/// In characters, and in bytes: five conditions carry it.
 const LONGEST_MESSAGE: usize = 1024;
+const LARGEST_MESSAGE: usize = 1400;
 
 /// How an operation stands and what we can see of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +75,9 @@ pub(super) fn write(
     now: Timestamp,
 ) {
     let reachable = reachable(old, situation, now);
-    let unreachable_for = elapsed(reachable.last_transition_time.0, now);
-    let is_misconfigured = matches!(situation, Situation::Fault(failure)
-        if failure.kind.is_configuration() && unreachable_for >= CONFIGURATION_GRACE);
+    let faulty_for = status.configuration_fault_since.as_ref().map(|since| elapsed(since.0, now));
+    let is_misconfigured = matches!(situation, Situation::Fault(failure) if failure.kind.is_configuration())
+        && faulty_for.is_some_and(|lasted| lasted >= CONFIGURATION_GRACE);
     let verdict = verdict(operation, status, situation);
     let message = &verdict.message;
     let is_over = verdict.status != UNKNOWN;
@@ -107,8 +109,10 @@ pub(super) fn write(
     status.conditions = conditions;
     if is_over {
         status.phase = if verdict.status == TRUE { Phase::Succeeded } else { Phase::Failed };
-        status.completion_time.get_or_insert(stamp(now));
+        let end = status.completion_time.take().or(Some(stamp(now)));
+        status.completion_time = end.max(status.start_time.clone());
         status.not_found_since = None;
+        status.configuration_fault_since = None;
     }
 }
 
@@ -165,7 +169,7 @@ fn verdict(operation: &CloudOperation, status: &CloudOperationStatus, situation:
             (FALSE, reason, format!("{why}, for longer than {grace} s (spec.notFoundGraceSeconds); {result}"))
         }
     };
-    Verdict { status: status_word, reason, message: clean(&message, LONGEST_MESSAGE) }
+    Verdict { status: status_word, reason, message: bound(&message) }
 }
 
 /// The cloud's word with how far it is.
@@ -218,7 +222,7 @@ fn reachable(old: &CloudOperationStatus, situation: &Situation, now: Timestamp) 
     let before = condition(old, kind);
     match situation {
         Situation::Fault(failure) => {
-            let message = clean(&failure.message, LONGEST_MESSAGE);
+            let message = bound(&failure.message);
             let mut condition = make(old, kind, FALSE, failure.kind.reason(), &message, now);
             // A fault the user must mend has a grace of its own, whatever went before it.
             if before.is_some_and(|b| is_configuration(&b.reason) != failure.kind.is_configuration()) {
@@ -235,11 +239,49 @@ fn reachable(old: &CloudOperationStatus, situation: &Situation, now: Timestamp) 
     }
 }
 
+/// A message without anything that reorders or hides text, and short enough for a status.
+fn bound(message: &str) -> String {
+    let message = sanitize(message, LONGEST_MESSAGE);
+    if message.len() <= LARGEST_MESSAGE {
+        return message;
+    }
+    let end = message.floor_char_boundary(LARGEST_MESSAGE - '…'.len_utf8());
+    format!("{}…", &message[..end])
+}
+
+const CONFIGURATION: [FailureKind; 5] = [
+    FailureKind::Unauthorized,
+    FailureKind::Forbidden,
+    FailureKind::CredentialsNotFound,
+    FailureKind::CredentialsIncomplete,
+    FailureKind::EndpointRefused,
+];
+
 fn is_configuration(reason: &str) -> bool {
-    use crate::observation::FailureKind as Kind;
-    [Kind::Unauthorized, Kind::Forbidden, Kind::CredentialsNotFound, Kind::CredentialsIncomplete, Kind::EndpointRefused]
-        .iter()
-        .any(|kind| kind.reason() == reason)
+    CONFIGURATION.iter().any(|kind| kind.reason() == reason)
+}
+
+/// The fault that `status` tells of, where only the user can fix it.
+pub(super) fn configuration_fault(status: &CloudOperationStatus) -> Option<PollFailure> {
+    let told = condition(status, ConditionType::UpstreamReachable).filter(|c| *c.status == *FALSE)?;
+    let kind = CONFIGURATION.into_iter().find(|kind| kind.reason() == &*told.reason)?;
+    let error = status.error.as_deref();
+    Some(PollFailure {
+        code: error.and_then(|error| error.code.clone()),
+        request_id: error.and_then(|error| error.request_id.clone()),
+        ..PollFailure::new(kind, &*told.message)
+    })
+}
+
+/// The words in which `status` tells of a fault of `kind`, if it does. Those of an operation that is not found stand in
+/// its error alone; `is_unsure` where nothing is remembered of them.
+pub(super) fn words_of_fault(status: &CloudOperationStatus, kind: FailureKind, is_unsure: bool) -> Option<String> {
+    if kind == FailureKind::NotFound {
+        let message = status.error.as_ref().and_then(|error| error.message.clone());
+        return message.filter(|_| status.not_found_since.is_some() && !is_unsure);
+    }
+    let told = condition(status, ConditionType::UpstreamReachable)?;
+    (*told.status == *FALSE && *told.reason == *kind.reason()).then(|| told.message.to_string())
 }
 
 /// A condition that keeps the time of its last transition where its status did not change. The schema's default comes

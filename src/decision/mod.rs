@@ -13,10 +13,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
+use sha2::{Digest, Sha256};
 
 use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Phase, REQUESTED_AT};
 use crate::observation::{FailureKind, Observation, PollFailure, State};
-use crate::schedule::{after, elapsed, fault_delay, in_step, poll_interval};
+use crate::schedule::{after, align, elapsed, fault_delay, poll_interval};
 
 pub use conditions::CONFIGURATION_GRACE;
 use conditions::{Situation, condition, is_true};
@@ -29,16 +30,52 @@ pub struct Poll {
     pub result: Result<Observation, PollFailure>,
     /// How long ago the answer arrived; not zero where it was shared with others who asked the same.
     pub age: Duration,
+    /// How long ago the answer before it arrived, on the clock that is never set; `None` where that is not known.
+    pub since_last: Option<Duration>,
 }
 
-/// What is remembered from poll to poll beside the object. Losing it costs no more than a repeated warning.
+/// What is remembered from poll to poll beside the object. Losing it costs no more than a repeated warning, a write or a
+/// longer grace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The last poll failed, and that was kept to ourselves: one lost packet is no news.
-    pub faltered: bool,
+    /// The last poll failed, and that was kept quiet: one lost packet is no news.
+    pub is_failing: bool,
     /// The present fault has been announced.
     pub announced: bool,
+    /// The fault whose words stand in the status.
+    told: Option<Told>,
+    /// The answers in a row that say that there is no such operation.
+    absence: Option<Absence>,
+    /// When the words of the operation's error were last renewed.
+    error_told: Option<Timestamp>,
 }
+
+/// A fault as it was last told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    kind: FailureKind,
+    /// Stands for the cloud's code.
+    code: u64,
+    at: Timestamp,
+}
+
+/// Answers in a row that say that there is no such operation, with nothing else between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Absence {
+    since: Timestamp,
+    last: Timestamp,
+    answers: u32,
+}
+
+/// How many such answers it takes to be believed.
+const ENOUGH_ABSENCES: u32 = 3;
+/// By how much the two clocks may differ between two answers without one having been set.
+const CLOCK_STEP: Duration = Duration::from_secs(30);
+/// How long the words of a fault stay while its reason and the cloud's code do: some clouds put a time, a server's name
+/// or the signed request into them.
+const WORDS_KEPT: Duration = Duration::from_secs(300);
+/// The longest request that is echoed as it is, in characters.
+const LONGEST_ECHO: usize = 253;
 
 /// What to do about an object now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,14 +153,24 @@ pub fn resume(operation: &CloudOperation, share: f64, now: Timestamp) -> Timesta
     let status = operation.status.as_ref().unwrap_or(&unwritten);
     let uid = operation.metadata.uid.as_deref().unwrap_or_default();
     let interval = poll_interval(operation, status, uid, now);
-    let at = in_step(after(now, interval.mul_f64(share)), interval);
+    let at = align(after(now, interval.mul_f64(share)), interval);
     at.min(deadlines(operation, status).min().unwrap_or(Timestamp::MAX)).max(now)
 }
 
 /// Whether the annotation asks for a poll that has not been made.
 pub fn has_request(operation: &CloudOperation) -> bool {
     let handled = operation.status.as_ref().and_then(|s| s.last_handled_request.as_ref());
-    operation.annotations().get(REQUESTED_AT).is_some_and(|requested| Some(requested) != handled)
+    let requested = operation.annotations().get(REQUESTED_AT);
+    requested.is_some_and(|requested| Some(requested) != handled && Some(&echo(requested)) != handled)
+}
+
+/// `request` as the status echoes it: its digest where it is longer than 253 characters.
+pub fn echo(request: &str) -> String {
+    if request.chars().count() <= LONGEST_ECHO {
+        return request.to_owned();
+    }
+    let digest = Sha256::digest(request.as_bytes());
+    digest.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What follows for `operation` from `poll`; without one, where the cloud is not or may not be asked, from the spec and
@@ -134,121 +181,237 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
     let mut status = old.clone();
     status.observed_generation = operation.metadata.generation;
     status.provider = Some(shared(old.provider.as_ref(), operation.spec.provider.name()));
-    status.last_handled_request = operation.annotations().get(REQUESTED_AT).cloned();
+    status.last_handled_request = operation.annotations().get(REQUESTED_AT).map(|request| echo(request));
     if is_over(old) {
         return keep_frozen(operation, old, status, poll, memory);
     }
     status.completion_time = None;
     if operation.spec.suspend {
+        status.not_found_since = None;
         conditions::write(operation, &mut status, old, &Situation::Suspended, now);
         return Decision { status, next: Next::Rest, notices: Vec::new(), memory: Memory::default() };
     }
-    let Some(Poll { result, age }) = poll else {
-        // An account may be paused for longer than the deadline is away.
-        let Some(overdue) = overdue(operation, &status, now) else {
-            let next = Next::Poll(wake(operation, old, Timestamp::MAX, now));
-            return Decision { status: old.clone(), next, notices: Vec::new(), memory };
-        };
-        conditions::write(operation, &mut status, old, &overdue, now);
-        return conclude(operation, old, status, Memory::default(), Duration::ZERO, now);
+    let Some(poll) = poll else {
+        return decide_unasked(operation, old, status, memory, now);
     };
     status.tracking_start_time.get_or_insert(stamp(now));
-    match result {
+    match poll.result {
         Err(failure) if failure.kind != FailureKind::NotFound => {
-            return suffer(operation, old, status, &failure, memory, now);
+            decide_fault(operation, old, status, failure, memory, now)
         }
         Ok(observation) if !is_another_run(old, &observation) => {
+            let observation = believe_the_error(observation);
+            let memory = facts::write(&mut status, old, &observation, memory, now);
             status.not_found_since = None;
-            facts::write(&mut status, old, &observation, now);
-            let situation = judge(operation, &status, &observation, now);
+            status.configuration_fault_since = None;
+            let situation = situation(operation, &status, &observation, now);
             conditions::write(operation, &mut status, old, &situation, now);
+            finish(operation, old, status, memory, poll.age, now)
         }
         absent => {
-            let why = match absent {
-                Ok(observation) => format!(
-                    "{} shows another run now, {}",
-                    operation.spec.provider.cloud(),
-                    observation.uid.unwrap_or_default()
-                ),
-                Err(failure) => failure.message,
-            };
-            let since = status.not_found_since.get_or_insert(stamp(now)).0;
-            let grace = Duration::from_secs(operation.spec.not_found_grace_seconds.max(0).unsigned_abs().into());
-            let situation = if elapsed(since, now) >= grace {
-                Situation::Gone { why, was_seen: old.upstream_state.is_some() }
-            } else {
-                overdue(operation, &status, now).unwrap_or(Situation::Absent { why })
-            };
-            conditions::write(operation, &mut status, old, &situation, now);
+            let failure = absent.map_or_else(|failure| failure, |other| another_run(operation, &other));
+            decide_absent(operation, old, status, failure, memory, (poll.age, poll.since_last), now)
         }
     }
-    conclude(operation, old, status, Memory::default(), age, now)
 }
 
-/// A poll that learnt nothing.
-fn suffer(
+/// Without an answer only a deadline can pass: an account may be paused for longer than that is away.
+fn decide_unasked(
     operation: &CloudOperation,
     old: &CloudOperationStatus,
     mut status: CloudOperationStatus,
-    failure: &PollFailure,
     memory: Memory,
     now: Timestamp,
 ) -> Decision {
-    let was_reachable = is_true(old, ConditionType::UpstreamReachable);
-    let is_first = was_reachable && !memory.faltered && !failure.kind.is_configuration();
-    let overdue = overdue(operation, &status, now);
-    if is_first && overdue.is_none() && old.observed_generation == status.observed_generation && !has_request(operation)
-    {
-        let next = Next::Poll(wake(operation, old, after(now, fault_delay(Duration::ZERO, false)), now));
-        return Decision {
-            status: old.clone(),
-            next,
-            notices: Vec::new(),
-            memory: Memory { faltered: true, announced: false },
-        };
+    let Some(overdue) = overdue(operation, &status, now) else {
+        let next = Next::Poll(wake(operation, old, Timestamp::MAX, now));
+        return Decision { status: old.clone(), next, notices: Vec::new(), memory };
+    };
+    conditions::write(operation, &mut status, old, &overdue, now);
+    finish(operation, old, status, Memory::default(), Duration::ZERO, now)
+}
+
+/// A word of success beside an error is no success.
+fn believe_the_error(mut observation: Observation) -> Observation {
+    if observation.state == State::Succeeded && observation.error.is_some() {
+        observation.state = State::Failed;
     }
+    observation
+}
+
+fn another_run(operation: &CloudOperation, shown: &Observation) -> PollFailure {
+    let cloud = operation.spec.provider.cloud();
+    let run = shown.uid.as_deref().unwrap_or_default();
+    PollFailure::new(FailureKind::NotFound, format!("{cloud} shows another run now, {run}"))
+}
+
+/// An answer that there is no such operation. The grace runs only over answers in a row that say so.
+fn decide_absent(
+    operation: &CloudOperation,
+    old: &CloudOperationStatus,
+    mut status: CloudOperationStatus,
+    failure: PollFailure,
+    memory: Memory,
+    (age, since_last): (Duration, Option<Duration>),
+    now: Timestamp,
+) -> Decision {
+    let absence = match memory.absence {
+        Some(absence) if !has_clock_stepped(absence.last, now, since_last) => {
+            Absence { last: now, answers: absence.answers.saturating_add(1), ..absence }
+        }
+        _ => Absence { since: now, last: now, answers: 1 },
+    };
+    let overdue = overdue(operation, &status, now);
+    let is_first = absence.answers == 1 && old.upstream_state.is_some();
+    if is_first && overdue.is_none() && may_be_kept_quiet(operation, old, &status, memory) {
+        return keep_quiet(operation, old, Memory { absence: Some(absence), ..memory }, now);
+    }
+    status.not_found_since = Some(stamp(absence.since));
+    status.configuration_fault_since = None;
+    let (failure, told) = keep_words(old, failure, memory, now);
+    facts::write_refusal(&mut status, old, &failure);
+    let grace = seconds(operation.spec.not_found_grace_seconds.into());
+    let situation = match overdue {
+        _ if absence.answers >= ENOUGH_ABSENCES && elapsed(absence.since, now) >= grace => {
+            Situation::Gone { why: failure.message, was_seen: old.upstream_state.is_some() }
+        }
+        Some(overdue) => overdue,
+        None => Situation::Absent { why: failure.message },
+    };
+    conditions::write(operation, &mut status, old, &situation, now);
+    let memory = Memory { absence: Some(absence), told: Some(told), ..Memory::default() };
+    let mut decision = finish(operation, old, status, memory, age, now);
+    if let (true, Next::Poll(at)) = (elapsed(absence.since, now) >= grace, &mut decision.next) {
+        // Only the answers that are still missing are waited for.
+        *at = after(now, fault_delay(Duration::ZERO, false)).min(*at);
+    }
+    decision
+}
+
+/// Whether one of the clocks was set between an answer at `last` and one `now`.
+fn has_clock_stepped(last: Timestamp, now: Timestamp, since_last: Option<Duration>) -> bool {
+    now < last || since_last.is_some_and(|since| elapsed(last, now).abs_diff(since) > CLOCK_STEP)
+}
+
+/// Whether a first fault after a good answer may be no news: one lost packet is none.
+fn may_be_kept_quiet(
+    operation: &CloudOperation,
+    old: &CloudOperationStatus,
+    status: &CloudOperationStatus,
+    memory: Memory,
+) -> bool {
+    is_true(old, ConditionType::UpstreamReachable)
+        && !memory.is_failing
+        && old.observed_generation == status.observed_generation
+        && !has_request(operation)
+}
+
+fn keep_quiet(operation: &CloudOperation, old: &CloudOperationStatus, memory: Memory, now: Timestamp) -> Decision {
+    let next = Next::Poll(wake(operation, old, after(now, fault_delay(Duration::ZERO, false)), now));
+    let memory = Memory { is_failing: true, announced: false, ..memory };
+    Decision { status: old.clone(), next, notices: Vec::new(), memory }
+}
+
+/// A poll that learnt nothing.
+fn decide_fault(
+    operation: &CloudOperation,
+    old: &CloudOperationStatus,
+    mut status: CloudOperationStatus,
+    failure: PollFailure,
+    memory: Memory,
+    now: Timestamp,
+) -> Decision {
+    let overdue = overdue(operation, &status, now);
+    let memory = Memory { absence: None, ..memory };
+    let is_configuration = failure.kind.is_configuration();
+    if !is_configuration && overdue.is_none() && may_be_kept_quiet(operation, old, &status, memory) {
+        return keep_quiet(operation, old, memory, now);
+    }
+    status.not_found_since = None;
+    // What only the user can fix stays so, whatever else fails meanwhile.
+    let standing = conditions::configuration_fault(old).filter(|_| status.configuration_fault_since.is_some());
+    let failure = standing.filter(|_| !is_configuration).unwrap_or(failure);
+    if failure.kind.is_configuration() {
+        status.configuration_fault_since.get_or_insert(stamp(now));
+    }
+    let (failure, told) = keep_words(old, failure, memory, now);
+    facts::write_refusal(&mut status, old, &failure);
     conditions::write(operation, &mut status, old, &Situation::Fault(failure.clone()), now);
     if let Some(overdue) = overdue {
         let unseen = status.clone();
         conditions::write(operation, &mut status, &unseen, &overdue, now);
-        return conclude(operation, old, status, Memory::default(), Duration::ZERO, now);
+        return finish(operation, old, status, Memory::default(), Duration::ZERO, now);
     }
-    facts::fit(&mut status);
-    let since = condition(&status, ConditionType::UpstreamReachable).map_or(now, |c| c.last_transition_time.0);
-    let lasted = elapsed(since, now);
-    let mut at = after(now, fault_delay(lasted, failure.kind.is_configuration()));
-    if failure.kind.is_configuration() && lasted < CONFIGURATION_GRACE {
-        at = at.min(after(since, CONFIGURATION_GRACE));
-    }
+    let (lasted, at) = next_try(&status, &failure, now);
     let mut notices = notices::between(operation, old, &status, now);
-    let announce = !memory.announced && !failure.kind.is_configuration() && lasted >= notices::FAULT_WORTH_TELLING;
+    let is_configuration = failure.kind.is_configuration();
+    let announce = !memory.announced && !is_configuration && lasted >= notices::FAULT_WORTH_TELLING;
     if announce {
         notices.push(notices::poll_failing(&failure.message));
     }
-    let memory = Memory { faltered: true, announced: memory.announced || announce };
+    let announced = memory.announced || announce;
+    let memory = Memory { is_failing: true, announced, told: Some(told), ..memory };
     Decision { next: Next::Poll(wake(operation, &status, at, now)), status, notices, memory }
 }
 
+/// How long `failure` has lasted, and when to ask again.
+fn next_try(status: &CloudOperationStatus, failure: &PollFailure, now: Timestamp) -> (Duration, Timestamp) {
+    let is_configuration = failure.kind.is_configuration();
+    let since = match &status.configuration_fault_since {
+        Some(since) if is_configuration => since.0,
+        _ => condition(status, ConditionType::UpstreamReachable).map_or(now, |c| c.last_transition_time.0),
+    };
+    let lasted = elapsed(since, now);
+    let at = after(now, fault_delay(lasted, is_configuration));
+    match is_configuration && lasted < CONFIGURATION_GRACE {
+        true => (lasted, at.min(after(since, CONFIGURATION_GRACE))),
+        false => (lasted, at),
+    }
+}
+
+/// `failure` in the words that stand in the status already, while it is the same and they are not too old; and what is
+/// told then.
+fn keep_words(old: &CloudOperationStatus, failure: PollFailure, memory: Memory, now: Timestamp) -> (PollFailure, Told) {
+    let told = Told { kind: failure.kind, code: stand_for(failure.code.as_deref()), at: now };
+    let kept = conditions::words_of_fault(old, failure.kind, memory.told.is_none());
+    match (kept, memory.told) {
+        (Some(words), before) if before.is_none_or(|before| before.still_holds(told)) => {
+            let request_id = old.error.as_ref().and_then(|error| error.request_id.clone());
+            let told = before.unwrap_or(told);
+            (PollFailure { message: words, request_id: request_id.or(failure.request_id), ..failure }, told)
+        }
+        _ => (failure, told),
+    }
+}
+
+impl Told {
+    fn still_holds(self, other: Self) -> bool {
+        (self.kind, self.code) == (other.kind, other.code) && elapsed(self.at, other.at) < WORDS_KEPT
+    }
+}
+
+/// A number for a code, the same for the same one.
+fn stand_for(code: Option<&str>) -> u64 {
+    let digest = Sha256::digest(code.unwrap_or_default().as_bytes());
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// The end of every decision that learnt something: announcements, and when to look again.
-fn conclude(
+fn finish(
     operation: &CloudOperation,
     old: &CloudOperationStatus,
-    mut status: CloudOperationStatus,
+    status: CloudOperationStatus,
     memory: Memory,
     age: Duration,
     now: Timestamp,
 ) -> Decision {
-    // What was written fitted.
-    if status != *old {
-        facts::fit(&mut status);
-    }
     let notices = notices::between(operation, old, &status, now);
     let next = if is_over(&status) {
         expiry(operation, &status)
     } else {
         let uid = operation.metadata.uid.as_deref().unwrap_or_default();
         let interval = poll_interval(operation, &status, uid, now);
-        let at = in_step(after(now, interval.saturating_sub(age)), interval);
+        let at = align(after(now, interval.saturating_sub(age)), interval);
         Next::Poll(wake(operation, &status, at, now))
     };
     Decision { status, next, notices, memory }
@@ -274,7 +437,7 @@ fn is_another_run(old: &CloudOperationStatus, observation: &Observation) -> bool
     matches!((&old.upstream_uid, facts::uid(observation)), (Some(followed), Some(shown)) if *followed != shown)
 }
 
-fn judge(
+fn situation(
     operation: &CloudOperation,
     status: &CloudOperationStatus,
     observation: &Observation,
@@ -356,12 +519,17 @@ fn stamp(time: Timestamp) -> Time {
 pub enum Urgency {
     /// It may not.
     AtOnce,
-    /// It may.
+    /// It may, so that no cloud can have statuses written as fast as it changes its words.
     Paced,
 }
 
-/// How urgent it is to write `new` in place of `old`.
+/// How urgent it is to write `new` in place of `old`: the first and the last status, what a user did, and a new reason
+/// for which a user has to act are so.
 pub fn urgency(old: Option<&CloudOperationStatus>, new: &CloudOperationStatus) -> Urgency {
-    let is_first = old.is_none_or(|old| old.tracking_start_time.is_none());
-    if is_first || is_over(new) { Urgency::AtOnce } else { Urgency::Paced }
+    let Some(old) = old.filter(|old| old.tracking_start_time.is_some()) else { return Urgency::AtOnce };
+    let by_user = |status: &CloudOperationStatus| (status.observed_generation, status.last_handled_request.clone());
+    let fault = |status: &CloudOperationStatus| conditions::configuration_fault(status).map(|failure| failure.kind);
+    let is_new_fault = fault(new).is_some() && fault(new) != fault(old);
+    let is_urgent = is_over(new) || by_user(old) != by_user(new) || is_new_fault;
+    if is_urgent { Urgency::AtOnce } else { Urgency::Paced }
 }

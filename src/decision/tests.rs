@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::Phase;
-use crate::observation::{FailureKind as Kind, SubJob};
+use crate::observation::{FailureKind as Kind, OperationError, SubJob};
 
 const START: &str = "2026-01-01T00:00:00Z";
 
@@ -47,7 +47,7 @@ impl Life {
     }
 
     fn poll(mut self, seconds: i64, result: Result<Observation, PollFailure>) -> Self {
-        self.step(seconds, Some(Poll { result, age: Duration::ZERO }));
+        self.step(seconds, Some(Poll { result, age: Duration::ZERO, since_last: None }));
         self
     }
 
@@ -171,13 +171,13 @@ fn running() -> Life {
     "Succeeded | T/OperationSucceeded | T/OperationSucceeded | T/OperationSucceeded | T/PollSucceeded | ")]
 #[case::not_yet_known(new().fails(0, Kind::NotFound).fails(119, Kind::NotFound),
     "Pending | U/Pending | U/Pending | U/Pending | T/PollSucceeded | R ProgressingWithRetry")]
-#[case::never_known(new().fails(0, Kind::NotFound).fails(120, Kind::NotFound),
+#[case::never_known(new().fails(0, Kind::NotFound).fails(60, Kind::NotFound).fails(120, Kind::NotFound),
     "Failed | F/OperationNotFound | T/OperationNotFound | F/OperationNotFound | T/PollSucceeded | S OperationNotFound")]
 #[case::a_missing_secret_uses_up_no_grace(new().fails(0, Kind::CredentialsNotFound).fails(5000, Kind::NotFound),
     "Pending | U/Pending | U/Pending | U/Pending | T/PollSucceeded | R ProgressingWithRetry")]
-#[case::known_late(new().fails(0, Kind::NotFound).says(60, State::Running, "Running").fails(130, Kind::NotFound),
+#[case::known_late(new().fails(0, Kind::NotFound).says(60, State::Running, "Running").fails(130, Kind::NotFound).fails(135, Kind::NotFound),
     "Running | U/Running | F/Running | U/Running | T/PollSucceeded | R ProgressingWithRetry")]
-#[case::expired(running().fails(10, Kind::NotFound).fails(130, Kind::NotFound),
+#[case::expired(running().fails(10, Kind::NotFound).fails(15, Kind::NotFound).fails(130, Kind::NotFound),
     "Failed | F/OperationExpired | T/OperationExpired | F/OperationExpired | T/PollSucceeded | S OperationExpired")]
 fn each_situation_has_its_row(#[case] life: Life, #[case] row: &str) {
     assert_eq!(life.row(), row);
@@ -194,7 +194,7 @@ fn run(uid: &str, state: State) -> Result<Observation, PollFailure> {
 fn another_run_under_the_same_id_is_never_mixed_with_the_one_followed() {
     let life = new().poll(0, run("one", State::Running)).poll(10, run("two", State::Succeeded));
     assert_eq!((life.status().phase, life.status().upstream_uid.as_deref()), (Phase::Running, Some("one")));
-    let life = life.poll(130, run("two", State::Succeeded));
+    let life = life.poll(15, run("two", State::Succeeded)).poll(130, run("two", State::Succeeded));
     assert_eq!(
         life.row(),
         "Failed | F/OperationExpired | T/OperationExpired | F/OperationExpired | T/PollSucceeded | S OperationExpired"
@@ -238,6 +238,251 @@ fn the_ttl_counts_from_when_the_end_was_seen() {
     let life = Life::new(json!({"ttlSecondsAfterFinished": 60})).poll(10, Ok(observation));
     assert_eq!(life.next, Next::Delete(at(70)));
     assert_eq!(life.status().completion_time.as_ref().unwrap().0, at(-90_000));
+}
+
+fn absent() -> Result<Observation, PollFailure> {
+    Err(PollFailure::new(Kind::NotFound, "unknown"))
+}
+
+/// Whether the life has ended because the operation is gone.
+fn is_gone(life: &Life) -> bool {
+    life.row().starts_with("Failed | F/Operation")
+}
+
+#[test]
+fn the_grace_runs_over_answers_in_a_row_that_say_not_found() {
+    let hour = 3600;
+    let interrupted = [
+        running()
+            .poll(10, absent())
+            .fails(20, Kind::Unreachable)
+            .fails(hour, Kind::Unreachable)
+            .poll(hour + 10, absent()),
+        running().poll(10, absent()).poll(20, absent()).fails(30, Kind::ServerError).poll(hour, absent()),
+        new().poll(0, absent()).poll(10, absent()).fails(20, Kind::Unauthorized).poll(hour, absent()),
+        running().poll(10, absent()).poll(20, absent()).says(30, State::Running, "Running").poll(hour, absent()),
+    ];
+    for life in interrupted {
+        let life = life.poll(2 * hour, absent());
+        assert!(!is_gone(&life), "{}", life.row());
+        assert!(is_gone(&life.poll(2 * hour + 60, absent()).poll(2 * hour + 130, absent())));
+    }
+    let suspended = running().poll(10, absent()).poll(20, absent()).edit(json!({"suspend": true})).settle(30);
+    let resumed = suspended.edit(json!({})).poll(hour, absent()).poll(hour + 5, absent());
+    assert!(!is_gone(&resumed), "{}", resumed.row());
+}
+
+#[test]
+fn a_clock_that_was_set_starts_the_grace_anew() {
+    let absent_after = |life: Life, seconds: i64, since_last: u64| {
+        let mut life = life;
+        let since_last = Some(Duration::from_secs(since_last));
+        life.step(seconds, Some(Poll { result: absent(), age: Duration::ZERO, since_last }));
+        life
+    };
+    let life = absent_after(running(), 10, 10);
+    let stepped = absent_after(absent_after(life, 20, 10), 3630, 10);
+    assert!(!is_gone(&absent_after(stepped, 3640, 10)));
+    let life = absent_after(absent_after(running(), 10, 10), 20, 10);
+    let back = absent_after(life, -3600, 10);
+    assert!(!is_gone(&absent_after(back, -3500, 100)));
+    let steady = absent_after(absent_after(absent_after(running(), 10, 10), 70, 60), 140, 70);
+    assert!(is_gone(&steady), "{}", steady.row());
+}
+
+#[test]
+fn a_single_not_found_after_a_good_answer_is_quiet_and_two_looks_are_never_an_end() {
+    let before = running().status().clone();
+    let life = running().poll(10, absent());
+    assert_eq!((life.status(), life.next), (&before, Next::Poll(at(15))));
+    let life = life.says(15, State::Running, "Running");
+    assert_eq!((life.status(), life.notices.len()), (&before, 1));
+    let impatient =
+        Life::new(json!({"notFoundGraceSeconds": 0, "pollIntervalSeconds": 3600})).poll(0, absent()).poll(5, absent());
+    assert_eq!((is_gone(&impatient), impatient.next), (false, Next::Poll(at(10))));
+    assert!(is_gone(&impatient.poll(10, absent())));
+}
+
+#[test]
+fn an_end_with_an_error_is_a_failure() {
+    let error = Some(OperationError { message: Some("quota".into()), ..OperationError::default() });
+    let life = new().poll(0, Ok(Observation { error, ..Observation::new(State::Succeeded, "DONE") }));
+    assert!(life.row().starts_with("Failed | F/OperationFailed"), "{}", life.row());
+}
+
+#[test]
+fn facts_that_do_not_fit_are_compared_as_they_are_kept() {
+    let said = |n: u32| {
+        let part = |n: u32| SubJob {
+            id: format!("job-{n}"),
+            parent_id: None,
+            name: "安装节点".repeat(30),
+            state: State::Running,
+            upstream_state: "Running".into(),
+            message: Some("正在安装节点，请稍候".repeat(30)),
+            start_time: None,
+            completion_time: None,
+        };
+        let message = Some("正在升级集群".repeat(100));
+        Ok(Observation { sub_jobs: (0..n).map(part).collect(), message, ..Observation::new(State::Running, "Running") })
+    };
+    let mut life = Life::new(json!({"progressDeadlineSeconds": 600})).poll(0, said(64));
+    let written = life.status().clone();
+    assert!(serde_json::to_vec(&written).unwrap().len() < 32 * 1024);
+    assert!(written.sub_jobs.len() > 10 && written.sub_jobs_total == Some(64));
+    for seconds in [60, 120, 599] {
+        life = life.poll(seconds, said(64));
+        assert_eq!(life.status(), &written, "at {seconds} s");
+    }
+    let life = life.poll(600, said(64));
+    assert!(life.row().ends_with("S NoProgress"), "{}", life.row());
+    let shown = life.status().sub_jobs.len();
+    assert_eq!(life.poll(660, said(64)).status().sub_jobs.len(), shown, "another condition drops no facts");
+}
+
+#[test]
+fn a_request_without_end_is_echoed_as_its_digest() {
+    let request = |length: usize| {
+        let mut life = running();
+        let annotations = [(REQUESTED_AT.to_owned(), "界".repeat(length))].into();
+        life.operation.metadata.annotations = Some(annotations);
+        assert!(has_request(&life.operation));
+        let life = life.says(10, State::Running, "Running");
+        assert!(!has_request(&life.operation));
+        life.status().last_handled_request.clone().unwrap()
+    };
+    assert_eq!(request(253), "界".repeat(253));
+    let digest = request(254);
+    assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
+    assert_eq!(request(100_000).len(), 71);
+    assert_eq!(echo(&digest), digest);
+}
+
+/// A failure whose words are others each time.
+fn trouble(kind: Kind, code: Option<&str>, seconds: i64) -> Result<Observation, PollFailure> {
+    let message = format!("trouble at {seconds} s");
+    let request_id = Some(format!("r-{seconds}"));
+    Err(PollFailure { code: code.map(Into::into), request_id, ..PollFailure::new(kind, message) })
+}
+
+#[rstest]
+#[case(Kind::ServerError)]
+#[case(Kind::Unauthorized)]
+#[case(Kind::NotFound)]
+fn words_that_differ_each_time_are_renewed_every_five_minutes(#[case] kind: Kind) {
+    let spec = json!({"notFoundGraceSeconds": 86400});
+    let mut life = Life::new(spec).poll(0, trouble(kind, Some("A.1"), 0)).poll(10, trouble(kind, Some("A.1"), 10));
+    // The grace of a wrong Secret ends with a change.
+    life = life.poll(130, trouble(kind, Some("A.1"), 130));
+    let written = life.status().clone();
+    assert!(written.conditions[0].message.contains("trouble at 0 s"), "{}", written.conditions[0].message);
+    assert_eq!(written.error.as_ref().unwrap().request_id.as_deref(), Some("r-0"));
+    for seconds in [140, 200, 290] {
+        life = life.poll(seconds, trouble(kind, Some("A.1"), seconds));
+        assert_eq!(life.status(), &written, "at {seconds} s");
+    }
+    life = life.poll(310, trouble(kind, Some("A.1"), 310));
+    assert!(life.status().conditions[0].message.contains("trouble at 310 s"));
+    life = life.poll(320, trouble(kind, Some("A.2"), 320));
+    let status = life.status();
+    assert!(status.conditions[0].message.contains("trouble at 320 s"), "another code is told at once");
+    let error = status.error.as_ref().unwrap();
+    assert_eq!((error.code.as_deref(), error.request_id.as_deref()), (Some("A.2"), Some("r-320")));
+    let life = life.says(330, State::Running, "Running");
+    assert_eq!(life.status().error, None, "over with the next good answer");
+}
+
+#[test]
+fn the_words_of_an_operations_error_that_differ_each_time_are_no_progress() {
+    let parked = |seconds: i64| {
+        let message = Some(format!("node 7 failed at {seconds}"));
+        let error = Some(OperationError { code: Some("C.1".into()), message, ..OperationError::default() });
+        Ok(Observation { error, ..Observation::new(State::Blocked, "Pending") })
+    };
+    let mut life = new().poll(0, parked(0));
+    let written = life.status().clone();
+    for seconds in [60, 120, 299] {
+        life = life.poll(seconds, parked(seconds));
+        assert_eq!(life.status(), &written, "at {seconds} s");
+    }
+    let life = life.poll(301, parked(301));
+    assert_ne!(life.status().error, written.error);
+    assert_eq!(life.status().last_progress_time, written.last_progress_time);
+}
+
+#[test]
+fn a_wrong_credential_stalls_whatever_else_fails_meanwhile_and_is_announced_once() {
+    let mut life = running();
+    for turn in 0..12 {
+        life = life.fails(10 + 20 * turn, Kind::Unauthorized).fails(20 + 20 * turn, Kind::ServerError);
+    }
+    assert!(
+        life.row().ends_with(
+            "U/CredentialsInvalid | F/CredentialsInvalid | F/Unauthorized | F/Unauthorized | S Unauthorized"
+        ),
+        "{}",
+        life.row()
+    );
+    let told = life.notices.iter().filter(|notice| **notice == "CredentialsInvalid").count();
+    assert_eq!((told, life.notices.contains(&"PollFailing")), (1, false));
+    assert_eq!(life.status().configuration_fault_since.as_ref().unwrap().0, at(10));
+    let life = life.says(300, State::Running, "Running");
+    assert_eq!(life.status().configuration_fault_since, None);
+    assert_eq!(life.row(), running().row());
+}
+
+#[test]
+fn a_parked_operation_keeps_its_own_error_while_polls_are_refused() {
+    let error = Some(OperationError { message: Some("task failed".into()), ..OperationError::default() });
+    let parked = new().poll(0, Ok(Observation { error, ..Observation::new(State::Blocked, "Pending") }));
+    let own = parked.status().error.clone();
+    let life = parked.poll(10, trouble(Kind::Forbidden, Some("F.1"), 10));
+    assert_eq!(life.status().error, own);
+}
+
+#[rstest]
+#[case::seen_late(None, Some(-90_000), -90_000, -90_000)]
+#[case::ends_before_it_starts(Some(-10), Some(-20), -10, 0)]
+#[case::starts_ahead_of_our_clock(Some(301), None, 0, 0)]
+#[case::starts_a_little_ahead(Some(200), None, 200, 200)]
+#[case::ends_ahead_of_our_clock(Some(-10), Some(400), -10, 0)]
+fn an_end_is_the_clouds_and_never_before_the_start(
+    #[case] start: Option<i64>,
+    #[case] end: Option<i64>,
+    #[case] shown_start: i64,
+    #[case] shown_end: i64,
+) {
+    let (start_time, completion_time) = (start.map(at), end.map(at));
+    let ended = Observation { start_time, completion_time, ..Observation::new(State::Succeeded, "Success") };
+    let life = new().poll(0, Ok(ended));
+    let times = |time: &Option<Time>| time.as_ref().unwrap().0;
+    let status = life.status();
+    assert_eq!((times(&status.start_time), times(&status.completion_time)), (at(shown_start), at(shown_end)));
+}
+
+#[test]
+fn an_end_seen_after_the_first_look_is_still_the_clouds() {
+    let ended = Observation { completion_time: Some(at(-50)), ..Observation::new(State::Succeeded, "Success") };
+    let life = running().poll(10, Ok(ended));
+    assert_eq!(life.status().completion_time.as_ref().unwrap().0, at(-50));
+    assert_eq!(life.status().start_time.as_ref().unwrap().0, at(-50));
+}
+
+#[test]
+fn the_first_and_the_last_status_and_what_a_user_did_or_has_to_do_are_urgent() {
+    let urgent = |before: Life, after: Life| {
+        let old = before.operation.status.clone();
+        urgency(old.as_ref(), after.status())
+    };
+    assert_eq!(urgent(new(), new().says(0, State::Running, "Running")), Urgency::AtOnce);
+    assert_eq!(urgent(running(), running().says(9, State::Succeeded, "Success")), Urgency::AtOnce);
+    assert_eq!(urgent(running(), running().fails(9, Kind::Unauthorized)), Urgency::AtOnce);
+    assert_eq!(urgent(running(), running().edit(json!({"suspend": true})).settle(9)), Urgency::AtOnce);
+    assert_eq!(urgent(running(), running().says(9, State::Blocked, "Pending")), Urgency::Paced);
+    assert_eq!(urgent(running(), running().says(9, State::Unrecognized, "?")), Urgency::Paced);
+    let failing = || running().fails(9, Kind::Unauthorized);
+    assert_eq!(urgent(failing(), failing().fails(200, Kind::Unauthorized)), Urgency::Paced);
+    assert_eq!(urgent(failing(), failing().fails(20, Kind::Forbidden)), Urgency::AtOnce);
 }
 
 #[test]
@@ -487,7 +732,7 @@ proptest! {
             prop_assert_eq!(opened, is_true(after, ConditionType::Ready));
             // The same answer again changes nothing and announces nothing.
             if let (false, Ok(_)) = (is_over(after), &result) {
-                let again = decide(&life.operation, Some(Poll { result, age: Duration::ZERO }), life.memory, at(now));
+                let again = decide(&life.operation, Some(Poll { result, age: Duration::ZERO, since_last: None }), life.memory, at(now));
                 prop_assert_eq!(&again.status, life.status());
                 prop_assert!(again.notices.is_empty());
             }

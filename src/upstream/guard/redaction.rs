@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use url::form_urlencoded;
 
-use crate::wording::clean;
+use crate::wording::sanitize;
 
 const REDACTED: &str = "[redacted]";
 /// Shorter secrets would black out half of every text, and tell an attacker nothing that he could not guess.
@@ -52,7 +52,7 @@ impl Redaction {
     pub fn may_be_in(&self, body: &[u8]) -> bool {
         let body = String::from_utf8_lossy(body);
         let is_in = |text: &str| self.spellings.iter().any(|spelling| text.contains(spelling.expose_secret()));
-        body.contains('\\') || is_in(&body) || (!body.is_ascii() && is_in(&clean(&body, usize::MAX)))
+        body.contains('\\') || is_in(&body) || (!body.is_ascii() && is_in(&sanitize(&body, usize::MAX)))
     }
 
     /// About how many bytes it takes.
@@ -64,7 +64,7 @@ impl Redaction {
     /// out of the text is found as well.
     pub fn redact(&self, text: &str) -> Option<String> {
         let redacted = self.replace(text);
-        let shown = clean(redacted.as_deref().unwrap_or(text), usize::MAX);
+        let shown = sanitize(redacted.as_deref().unwrap_or(text), usize::MAX);
         self.replace(&shown).or(redacted)
     }
 

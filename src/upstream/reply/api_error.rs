@@ -6,7 +6,7 @@
 
 use crate::document::{Document, Json};
 use crate::observation::Refusal;
-use crate::wording::clean;
+use crate::wording::sanitize;
 
 /// The longest code and message kept, in bytes.
 const LONGEST_CODE: usize = 128;
@@ -112,7 +112,7 @@ fn join(first: &str, second: &str) -> String {
 /// One clean line of at most `longest` bytes.
 fn line(text: &str, longest: usize) -> String {
     const ELLIPSIS: char = '…';
-    let line = clean(text, longest);
+    let line = sanitize(text, longest);
     if line.len() <= longest {
         return line;
     }
