@@ -1,26 +1,29 @@
 //! From a Secret to an [`Account`]; the only reader of Secrets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use moka::future::Cache;
-use secrecy::SecretString;
 
-use crate::auth::{AccessKey, Account, Connection, Credential, SignatureForm};
+use crate::auth::keys::{Data, Keys};
+use crate::auth::methods::key_sets;
+use crate::auth::{Account, Connection, Credential};
+use crate::clock;
 use crate::observation::{FailureKind, PollFailure};
-use crate::provider::{Provider, Scope, SignIn};
+use crate::provider::Provider;
 
 /// How long a Secret that was read is used without being read again.
 const FRESH: Duration = Duration::from_secs(60);
-/// The same for one that cannot be used: it is likely to be mended soon.
+/// The same for one that cannot be used: it is likely to be fixed soon.
 const FRESH_FAILURE: Duration = Duration::from_secs(5);
 
+/// How long a Secret at fault is used without being read again.
+const QUARTER_MINUTE: Duration = Duration::from_secs(15);
+
 type Key = (String, String);
-type Data = BTreeMap<String, ByteString>;
 
 /// The Secrets in use, each read once for all who use it.
 #[derive(Clone)]
@@ -59,13 +62,17 @@ struct Read {
 }
 
 impl Read {
+    fn age(&self) -> Duration {
+        clock::monotonic().saturating_duration_since(self.at)
+    }
+
     /// What was read of the account, unless that cannot be used and is old enough to be read again.
     fn account(&self, name: &str, provider: &Provider) -> Option<Result<Arc<Account>, PollFailure>> {
         let account = match &self.accounts {
             Ok(accounts) => accounts.get(name, provider),
             Err(failure) => Err(failure.clone()),
         };
-        (account.is_ok() || self.at.elapsed() < FRESH_FAILURE).then_some(account)
+        (account.is_ok() || self.age() < FRESH_FAILURE).then_some(account)
     }
 }
 
@@ -113,10 +120,8 @@ impl Secrets {
         if let Some(read) = self.read.get(&key).await {
             let is_fresh = match freshness {
                 Freshness::Minute => true,
-                Freshness::FifteenSeconds => read.at.elapsed() < Duration::from_secs(15),
-                Freshness::AfterRefusal => {
-                    read.freshness == Freshness::AfterRefusal && read.at.elapsed() < FRESH_FAILURE
-                }
+                Freshness::FifteenSeconds => read.age() < QUARTER_MINUTE,
+                Freshness::AfterRefusal => read.freshness == Freshness::AfterRefusal && read.age() < FRESH_FAILURE,
                 Freshness::Now => false,
             };
             if is_fresh && let Some(account) = read.account(name, provider) {
@@ -154,7 +159,7 @@ impl Secrets {
             )),
             Err(error) => return Err(error),
         };
-        Ok(Read { version, at: Instant::now(), freshness, accounts })
+        Ok(Read { version, at: clock::monotonic(), freshness, accounts })
     }
 }
 
@@ -172,118 +177,39 @@ pub fn connect(name: &str, data: &Data, provider: &Provider) -> Result<Connectio
         endpoint,
         iam_endpoint: keys.text("iamEndpoint")?.map(str::to_owned),
         ca: keys.text("ca.crt")?.map(str::to_owned),
-        credential: keys.credential(provider)?,
+        credential: credential(keys, provider)?,
     })
 }
 
-const TOKEN: &[&str] = &["token"];
-const CLIENT: &[&str] = &["clientId", "clientSecret"];
-const PASSWORD: &[&str] = &["username", "password", "domainName"];
-const ACCESS_KEY: &[&str] = &["accessKey", "secretKey"];
-const SERVICE_KEY: &[&str] = &["keyId", "secret"];
-
-/// The sets of keys that `sign_in` takes: one of them must be complete.
-fn sets(sign_in: &SignIn) -> &'static [&'static [&'static str]] {
-    match sign_in {
-        SignIn::ClientCredentials => &[TOKEN, CLIENT],
-        SignIn::Keystone { .. } => &[TOKEN, PASSWORD, ACCESS_KEY],
-        SignIn::KeyExchange { .. } => &[TOKEN, SERVICE_KEY],
+/// The credential of the one set of keys that is complete.
+fn credential(keys: Keys<'_>, provider: &Provider) -> Result<Credential, PollFailure> {
+    let sets = key_sets(&provider.sign_in());
+    let complete: Vec<_> = sets.iter().copied().filter(|set| set.iter().all(|key| keys.has(key))).collect();
+    match complete.as_slice() {
+        [set] => Credential::read(set, keys, provider),
+        [] => Err(no_set(keys, &sets, provider)),
+        several => {
+            let several: Vec<String> = several.iter().map(|set| set.join(" with ")).collect();
+            let message = format!("holds more than one set of credentials ({}); leave one", several.join("; "));
+            Err(keys.failure(&message))
+        }
     }
 }
 
-struct Keys<'a> {
-    name: &'a str,
-    data: &'a Data,
-}
-
-impl<'a> Keys<'a> {
-    fn credential(&self, provider: &Provider) -> Result<Credential, PollFailure> {
-        let sign_in = provider.sign_in();
-        let is_there = |key: &&str| self.data.contains_key(*key);
-        let complete: Vec<&[&str]> = sets(&sign_in).iter().copied().filter(|set| set.iter().all(is_there)).collect();
-        let secret = |key| self.required(key).map(|text| SecretString::from(text.to_owned()));
-        let owned = |key| self.required(key).map(str::to_owned);
-        match complete.as_slice() {
-            [TOKEN] => {
-                let token = self.required("token")?;
-                if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    return Err(self.incomplete("token", "holds white space or characters that no header carries"));
-                }
-                Ok(Credential::Token(token.into()))
-            }
-            [CLIENT] => Ok(Credential::Client { id: owned("clientId")?, secret: secret("clientSecret")? }),
-            [PASSWORD] => Ok(Credential::Password {
-                username: owned("username")?,
-                password: secret("password")?,
-                domain_name: owned("domainName")?,
-            }),
-            [ACCESS_KEY] => {
-                let domain_id = self.text("domainId")?.map(str::to_owned);
-                if domain_id.is_none() && matches!(sign_in, SignIn::Keystone { scope: Scope::Domain, .. }) {
-                    let what = format!("is missing; {} wants it beside accessKey and secretKey", provider.cloud());
-                    return Err(self.incomplete("domainId", &what));
-                }
-                Ok(Credential::AccessKey {
-                    key: AccessKey { id: owned("accessKey")?, secret: secret("secretKey")?, form: self.form()? },
-                    security_token: self.text("securityToken")?.map(SecretString::from),
-                    domain_id,
-                })
-            }
-            [SERVICE_KEY] => Ok(Credential::ServiceKey { id: owned("keyId")?, secret: secret("secret")? }),
-            [] => Err(self.no_set(sets(&sign_in), provider)),
-            several => {
-                let several: Vec<String> = several.iter().map(|set| set.join(" with ")).collect();
-                let message = format!("holds more than one set of credentials ({}); leave one", several.join("; "));
-                Err(self.failure(&message))
-            }
-        }
+fn no_set(keys: Keys<'_>, sets: &[&[&str]], provider: &Provider) -> PollFailure {
+    let begun = sets.iter().find(|set| set.iter().any(|key| keys.has(key)));
+    if let Some(set) = begun
+        && let Some(missing) = set.iter().find(|key| !keys.has(key))
+    {
+        return keys.incomplete(missing, &format!("is missing; {} belong together", set.join(", ")));
     }
-
-    fn no_set(&self, sets: &[&[&str]], provider: &Provider) -> PollFailure {
-        let begun = sets.iter().find(|set| set.iter().any(|key| self.data.contains_key(*key)));
-        if let Some(set) = begun
-            && let Some(missing) = set.iter().find(|key| !self.data.contains_key(**key))
-        {
-            return self.incomplete(missing, &format!("is missing; {} belong together", set.join(", ")));
-        }
-        let sets: Vec<String> = sets.iter().map(|set| set.join(" with ")).collect();
-        self.failure(&format!("has no credentials for {}: put in {}", provider.cloud(), sets.join("; or ")))
-    }
-
-    fn form(&self) -> Result<SignatureForm, PollFailure> {
-        match self.text("signature")? {
-            None | Some("access") => Ok(SignatureForm::Access),
-            Some("credential") => Ok(SignatureForm::Credential),
-            Some(_) => Err(self.incomplete("signature", "must be access or credential")),
-        }
-    }
-
-    fn required(&self, key: &str) -> Result<&'a str, PollFailure> {
-        self.text(key)?.ok_or_else(|| self.incomplete(key, "is missing"))
-    }
-
-    /// The text of `key`, absent where the key is; what editors and shells put at its end is no part of it.
-    fn text(&self, key: &str) -> Result<Option<&'a str>, PollFailure> {
-        let Some(bytes) = self.data.get(key) else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| self.incomplete(key, "is not text"))?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.trim().is_empty() {
-            return Err(self.incomplete(key, "is empty"));
-        }
-        Ok(Some(text))
-    }
-
-    fn incomplete(&self, key: &str, what: &str) -> PollFailure {
-        self.failure(&format!("key {key} {what}"))
-    }
-
-    fn failure(&self, what: &str) -> PollFailure {
-        PollFailure::new(FailureKind::CredentialsIncomplete, format!("Secret {}: {what}", self.name))
-    }
+    let sets: Vec<String> = sets.iter().map(|set| set.join(" with ")).collect();
+    keys.failure(&format!("has no credentials for {}: put in {}", provider.cloud(), sets.join("; or ")))
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::ByteString;
     use serde_json::json;
 
     use super::*;

@@ -37,7 +37,6 @@ pub mod auth;
 #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
 pub mod clock;
 pub mod controller;
-#[expect(clippy::disallowed_methods, reason = "it measures how long ago a Secret was read")]
 pub mod credentials;
 pub mod decision;
 pub mod document;

@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["provider"]),
     ("auth", &["observation"]),
-    ("auth::sign_in", &["auth", "document", "provider", "schedule", "time"]),
+    ("auth::keys", &["observation"]),
+    ("auth::methods", &["auth", "document", "observation", "provider", "time"]),
     ("auth::signature", &["auth"]),
+    ("auth::token_cache", &["clock", "observation"]),
+    ("auth::token_response", &["document"]),
     ("clock", &[]),
     (
         "controller",
         &["api", "clock", "credentials", "decision", "events", "metrics", "observation", "schedule", "upstream"],
     ),
     ("controller::pace", &[]),
-    ("credentials", &["auth", "observation", "provider"]),
+    ("credentials", &["auth", "clock", "observation", "provider"]),
     ("decision", &["api", "observation", "schedule", "wording"]),
     ("document", &["observation", "time"]),
     ("events", &["api", "decision", "wording"]),
@@ -41,8 +44,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// The modules whose answer depends on their arguments alone.
 const PURE: &[&str] = &[
     "api",
-    "auth::sign_in",
+    "auth::keys",
+    "auth::methods",
     "auth::signature",
+    "auth::token_response",
     "controller::pace",
     "decision",
     "document",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cloudop::auth::{Connection, Credential};
+use cloudop::auth::{Connection, Credential, Password};
 use cloudop::observation::{FailureKind, PollFailure};
 use cloudop::provider::Provider;
 use cloudop::upstream::{Answer, Asked, Options, Question, Upstream};
@@ -91,7 +91,7 @@ fn token() -> Credential {
 }
 
 fn password() -> Credential {
-    Credential::Password { username: "u".into(), password: "s3cret-word".into(), domain_name: "d".into() }
+    Credential::Password(Password { username: "u".into(), password: "s3cret-word".into(), domain_name: "d".into() })
 }
 
 fn connection(endpoint: &str, iam_endpoint: Option<&str>, ca: Option<&str>, credential: Credential) -> Connection {

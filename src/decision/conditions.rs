@@ -245,8 +245,8 @@ fn bound(message: &str) -> String {
     if message.len() <= LARGEST_MESSAGE {
         return message;
     }
-    let end = message.floor_char_boundary(LARGEST_MESSAGE - '…'.len_utf8());
-    format!("{}…", &message[..end])
+    let fits = |(at, c): &(usize, char)| at + c.len_utf8() + '…'.len_utf8() <= LARGEST_MESSAGE;
+    message.char_indices().take_while(fits).map(|(_, c)| c).chain(['…']).collect()
 }
 
 const CONFIGURATION: [FailureKind; 5] = [

@@ -170,15 +170,15 @@ impl<'a> Lookup<'a> {
         let provider = self.question.provider;
         // Boxed, as most polls share an answer and need no room for it.
         let sent = Box::pin(self.upstream.sender.send(provider, &self.endpoint, &inquiry.request, self.account));
-        let Ok(verdict) = tokio::time::timeout_at(self.ends.into(), sent).await else {
+        let Ok(meaning) = tokio::time::timeout_at(self.ends.into(), sent).await else {
             let message = format!("{} gave no answer within {} s", provider.cloud(), LONGEST.as_secs());
             return Err(PollFailure::new(FailureKind::Unreachable, message));
         };
-        if let Some(pause) = verdict.pause {
+        if let Some(pause) = meaning.pause {
             self.upstream.metrics.count_pause(provider.name(), pause);
             self.upstream.limiter().pause(&self.account.name, pause, clock::monotonic());
         }
-        verdict.result.map(Arc::new)
+        meaning.result.map(Arc::new)
     }
 
     /// Leave to send one request.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::auth::Account;
-use crate::auth::tokens::Tokens;
+use crate::auth::token_cache::Tokens;
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::observation::{Observation, PollFailure, Request};

@@ -20,8 +20,8 @@ pub const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause a cloud can ask for, in polls and in sign-ins.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// The parties to an exchange, for the words in a failure.
-pub struct Exchange<'a> {
+/// Who was asked and how, for the words in a failure.
+pub struct Asked<'a> {
     /// Who was asked.
     pub provider: &'a Provider,
     /// Where.
@@ -69,7 +69,7 @@ impl Page {
 
 /// What a reply means.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct Meaning {
     /// The document, or why there is none.
     pub result: Result<Page, PollFailure>,
     /// How long the whole account is to pause.
@@ -77,14 +77,14 @@ pub struct Verdict {
 }
 
 /// Says what a `reply` means.
-pub fn judge(reply: Reply, exchange: Exchange<'_>) -> Verdict {
+pub fn classify(reply: Reply, asked: Asked<'_>) -> Meaning {
     let throttled = reply.status == 429 || (reply.status == 503 && reply.headers.contains_key(RETRY_AFTER));
     let pause = throttled.then(|| retry_after(&reply.headers, reply.received).unwrap_or(DEFAULT_PAUSE));
-    Verdict { result: read(reply, exchange, throttled), pause }
+    Meaning { result: read(reply, asked, throttled), pause }
 }
 
-fn read(reply: Reply, exchange: Exchange<'_>, throttled: bool) -> Result<Page, PollFailure> {
-    let cloud = exchange.provider.cloud();
+fn read(reply: Reply, asked: Asked<'_>, throttled: bool) -> Result<Page, PollFailure> {
+    let cloud = asked.provider.cloud();
     let is_encoded = is_encoded(&reply.headers);
     if reply.status == 200 {
         let unusable = |why: &str| {
@@ -102,7 +102,7 @@ fn read(reply: Reply, exchange: Exchange<'_>, throttled: bool) -> Result<Page, P
                 let document = Document::parse(&body).map_err(|misread| {
                     PollFailure::new(FailureKind::InvalidResponse, format!("{cloud} gave no usable answer: {misread}"))
                 })?;
-                let redaction = exchange.redaction.may_be_in(&body).then_some(exchange.redaction);
+                let redaction = asked.redaction.may_be_in(&body).then_some(asked.redaction);
                 Ok(Page { document, redaction })
             }
         };
@@ -122,35 +122,99 @@ fn read(reply: Reply, exchange: Exchange<'_>, throttled: bool) -> Result<Page, P
         _ => &[],
     };
     let refusal = read_refusal(reply.status, request_id(&reply.headers), body);
-    Err(classify(&refusal, &exchange, throttled))
+    Err(explain(&refusal, &asked, throttled))
 }
 
-fn classify(refusal: &Refusal, exchange: &Exchange<'_>, throttled: bool) -> PollFailure {
-    let keys = exchange.credential.keys();
-    let (kind, meaning) = match refusal.status {
-        _ if throttled => (FailureKind::Throttled, "it asks for fewer requests".to_owned()),
-        401 => (
+/// What a status says, of a poll and of a sign-in alike.
+enum Status {
+    Throttled,
+    NotAccepted,
+    NotAllowed,
+    Unknown,
+    Trouble,
+    NoAnswer,
+}
+
+fn read_status(status: u16, throttled: bool) -> Status {
+    match status {
+        _ if throttled => Status::Throttled,
+        401 => Status::NotAccepted,
+        403 => Status::NotAllowed,
+        404 | 410 => Status::Unknown,
+        500..=599 => Status::Trouble,
+        _ => Status::NoAnswer,
+    }
+}
+
+/// What a refused poll means, and what to do.
+fn explain(refusal: &Refusal, asked: &Asked<'_>, throttled: bool) -> PollFailure {
+    let keys = asked.credential.keys();
+    let (kind, meaning) = match read_status(refusal.status, throttled) {
+        Status::Throttled => (FailureKind::Throttled, "it asks for fewer requests".to_owned()),
+        Status::NotAccepted => (
             FailureKind::Unauthorized,
-            match refusal.code.as_deref().and_then(|code| exchange.credential.explain(code)) {
+            match refusal.code.as_deref().and_then(|code| asked.credential.explain(code)) {
                 Some(hint) => hint.to_owned(),
                 None => format!("the credential is not accepted: put a valid one into the Secret (key {keys})"),
             },
         ),
-        403 => (
+        Status::NotAllowed => (
             FailureKind::Forbidden,
             format!(
                 "the credential may not read this operation: give its owner the right to, or put another into the \
                  Secret (key {keys})"
             ),
         ),
-        404 | 410 => unknown(refusal, exchange),
-        500..=599 => (FailureKind::ServerError, "it has trouble of its own".to_owned()),
-        _ => (FailureKind::InvalidResponse, "that is no answer to a query for an operation".to_owned()),
+        Status::Unknown => unknown(refusal, asked),
+        Status::Trouble => (FailureKind::ServerError, "it has trouble of its own".to_owned()),
+        Status::NoAnswer => (FailureKind::InvalidResponse, "that is no answer to a query for an operation".to_owned()),
     };
-    let cloud = exchange.provider.cloud();
-    let shown = present(refusal, |text| exchange.redaction.redact(text));
-    let message = format!("{cloud} answered {}: {meaning}", describe(&shown));
+    let shown = present(refusal, |text| asked.redaction.redact(text));
+    let message = format!("{} answered {}: {meaning}", asked.provider.cloud(), describe(&shown));
     PollFailure { code: shown.code, request_id: shown.request_id, ..PollFailure::new(kind, message) }
+}
+
+/// What a refused sign-in means, and for how long the account is to pause. `key` is the Secret's key of the address.
+pub fn refuse_sign_in(
+    reply: &Reply,
+    body: &[u8],
+    request_id: Option<&str>,
+    key: &str,
+    asked: &Asked<'_>,
+) -> (PollFailure, Option<Duration>) {
+    let cloud = asked.provider.cloud();
+    if let Some(target) = redirect_target(reply) {
+        let message = format!(
+            "signing in to {cloud}: it answered with a redirect to {target}, which was not followed; check the Secret's \
+             key {key}"
+        );
+        return (PollFailure::new(FailureKind::RedirectRefused, message), None);
+    }
+    let refusal = read_refusal(reply.status, request_id, body);
+    let shown = present(&refusal, |text| asked.redaction.redact(text));
+    let (said, keys, hint) = (describe(&shown), asked.credential.keys(), asked.credential.hint());
+    let is_throttled = matches!(reply.status, 429 | 503);
+    let pause = is_throttled.then(|| retry_after(&reply.headers, reply.received).unwrap_or(DEFAULT_PAUSE));
+    let (kind, meaning) = match (reply.status, read_status(reply.status, reply.status == 429)) {
+        (_, Status::Throttled) => (FailureKind::Throttled, format!("it answered {said}")),
+        (503, _) => (FailureKind::ServerError, format!("it answered {said}")),
+        (400, _) | (_, Status::NotAccepted) => {
+            (FailureKind::Unauthorized, format!("it answered {said}: correct the Secret's keys {keys}{hint}"))
+        }
+        (_, Status::NotAllowed) => (
+            FailureKind::Forbidden,
+            format!("it answered {said}: the owner of the Secret's keys {keys} may not sign in{hint}"),
+        ),
+        (405, _) | (_, Status::Unknown) => {
+            (FailureKind::EndpointRefused, format!("{} answered {said}: check the Secret's key {key}", asked.host))
+        }
+        (_, Status::Trouble) => (FailureKind::ServerError, format!("it answered {said}: it has trouble of its own")),
+        (_, Status::NoAnswer) => {
+            (FailureKind::InvalidResponse, format!("it answered {said}: that is no answer to a sign-in"))
+        }
+    };
+    let failure = PollFailure::new(kind, format!("signing in to {cloud}: {meaning}"));
+    (PollFailure { code: shown.code, request_id: shown.request_id, ..failure }, pause)
 }
 
 /// The cloud's ID of the request, which gateways, OpenStack and others name in headers of their own.
@@ -160,11 +224,11 @@ pub fn request_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What a 404 or 410 means: that depends on whose it is.
-fn unknown(refusal: &Refusal, exchange: &Exchange<'_>) -> (FailureKind, String) {
-    let host = exchange.host;
-    let advice = exchange.provider.unknown_path_advice().map(|advice| format!(", or {advice}")).unwrap_or_default();
+fn unknown(refusal: &Refusal, asked: &Asked<'_>) -> (FailureKind, String) {
+    let host = asked.host;
+    let advice = asked.provider.unknown_path_advice().map(|advice| format!(", or {advice}")).unwrap_or_default();
     let check = format!("check the Secret's key endpoint and the region{advice}");
-    match exchange.provider.whose(refusal) {
+    match asked.provider.whose(refusal) {
         Whose::Service => (FailureKind::NotFound, "it does not know this operation".to_owned()),
         Whose::Gateway => {
             (FailureKind::EndpointRefused, format!("the gateway at {host} does not know this path: {check}"))
@@ -240,21 +304,21 @@ mod tests {
         Reply { status, headers: map, body: Body::Whole(body.as_bytes().to_vec()), received: NOW.parse().unwrap() }
     }
 
-    fn judge_reply(reply: Reply) -> Verdict {
+    fn classify_reply(reply: Reply) -> Meaning {
         let provider =
             serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
         let redaction = Redaction::new(&[SecretString::from("t0pSecret")]);
-        let exchange = Exchange {
+        let asked = Asked {
             provider: &provider,
             host: "cce.example",
             credential: &Credential::Token("t0pSecret".into()),
             redaction,
         };
-        judge(reply, exchange)
+        classify(reply, asked)
     }
 
     fn failure(reply: Reply) -> PollFailure {
-        judge_reply(reply).result.map(|_| ()).unwrap_err()
+        classify_reply(reply).result.map(|_| ()).unwrap_err()
     }
 
     const CCE_404: &str = r#"{"errorMessage":"Resource not found","errorCode":"CCE.01404001"}"#;
@@ -384,17 +448,17 @@ mod tests {
     fn retry_after_gives_the_pause(#[case] values: &[&str], #[case] seconds: u64) {
         let headers: Vec<_> = values.iter().map(|value| ("retry-after", *value)).collect();
         for status in [429, 503] {
-            let verdict = judge_reply(reply(status, &headers, ""));
-            assert_eq!(verdict.pause, Some(Duration::from_secs(seconds)));
-            assert_eq!(verdict.result.unwrap_err().kind, FailureKind::Throttled);
+            let meaning = classify_reply(reply(status, &headers, ""));
+            assert_eq!(meaning.pause, Some(Duration::from_secs(seconds)));
+            assert_eq!(meaning.result.unwrap_err().kind, FailureKind::Throttled);
         }
-        assert_eq!(judge_reply(reply(500, &headers, "")).pause, None);
+        assert_eq!(classify_reply(reply(500, &headers, "")).pause, None);
     }
 
     #[test]
     fn throttling_without_a_hint_pauses_and_a_plain_503_does_not() {
-        assert_eq!(judge_reply(reply(429, &[], "")).pause, Some(DEFAULT_PAUSE));
-        assert_eq!(judge_reply(reply(503, &[], "")).pause, None);
+        assert_eq!(classify_reply(reply(429, &[], "")).pause, Some(DEFAULT_PAUSE));
+        assert_eq!(classify_reply(reply(503, &[], "")).pause, None);
     }
 
     #[rstest::rstest]
@@ -413,7 +477,7 @@ mod tests {
     fn an_encoding_that_was_not_asked_for_is_not_read() {
         let failure = failure(reply(200, &[("content-encoding", "gzip")], "{}"));
         assert!(failure.message.contains("is compressed"), "{failure}");
-        assert!(judge_reply(reply(200, &[("content-encoding", "Identity")], "{}")).result.is_ok());
+        assert!(classify_reply(reply(200, &[("content-encoding", "Identity")], "{}")).result.is_ok());
     }
 
     /// An answer about an operation of the secret's own name, and one with the secret in a text.
@@ -425,7 +489,7 @@ mod tests {
         let body = format!(
             r#"{{"metadata":{{"uid":"t0pSecret-job-1"}},"spec":{{"type":"{spelling}"}},"status":{{"phase":"Running","reason":"x {spelling}"}}}}"#
         );
-        let page = judge_reply(reply(200, &[], &body)).result.unwrap();
+        let page = classify_reply(reply(200, &[], &body)).result.unwrap();
         let provider: Provider =
             serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
         let Ok(Reading::Found(observation)) = page.read(|document| provider.interpret("t0pSecret-job-1", document))
@@ -444,8 +508,8 @@ mod tests {
             serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
         let credential = Credential::Token("CCE.".into());
         let redaction = Redaction::new(credential.secrets());
-        let exchange = Exchange { provider: &provider, host: "cce.example", credential: &credential, redaction };
-        let failure = judge(reply(404, &[("x-request-id", "r-0815")], CCE_404), exchange).result.unwrap_err();
+        let asked = Asked { provider: &provider, host: "cce.example", credential: &credential, redaction };
+        let failure = classify(reply(404, &[("x-request-id", "r-0815")], CCE_404), asked).result.unwrap_err();
         assert_eq!(failure.kind, FailureKind::NotFound);
         assert_eq!(failure.code.as_deref(), Some("[redacted]01404001"));
         assert_eq!(failure.request_id.as_deref(), Some("r-0815"));

@@ -1,34 +1,34 @@
-//! What a request carries to prove who asks: a token from the Secret, one minted for it, or a signature.
+//! What a request carries to prove who asks: a token from the Secret, one that was asked for, or a signature.
+
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use std::time::Duration;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::client::{Call, Client};
-use crate::auth::sign_in::{Exchange, Minted, exchange};
-use crate::auth::signature::{AccessKey, Signable, sdk_date};
-use crate::auth::tokens::Tokens;
-use crate::auth::{Account, Credential};
+use crate::auth::Account;
+use crate::auth::methods::{Proof, Subject, TokenRequest};
+use crate::auth::token_cache::Tokens;
+use crate::auth::token_response::{FreshToken, read_token};
 use crate::clock;
 use crate::observation::{FailureKind, PollFailure, Request};
-use crate::provider::{Provider, Scope, SignIn, TokenHeader};
+use crate::provider::{Provider, TokenHeader};
 use crate::upstream::guard::allow_list::Egress;
 use crate::upstream::guard::redaction::Redaction;
-use crate::upstream::reply::api_error::{present, read_refusal};
-use crate::upstream::reply::classify::{DEFAULT_PAUSE, describe, redirect_target, request_id, retry_after};
+use crate::upstream::reply::classify::{Asked, refuse_sign_in, request_id};
 use crate::upstream::reply::{Body, Reply};
 
-/// What signs requests, and mints what it takes.
-pub struct Authority<'a> {
+/// What signs requests, and asks for the tokens that takes.
+pub struct Authenticator<'a> {
     /// Where a credential may go.
-    pub egress: &'a Egress,
+    pub allow_list: &'a Egress,
     /// How it gets there.
     pub client: &'a Client,
-    /// What was minted before.
+    /// The tokens in use.
     pub tokens: &'a Tokens,
 }
 
@@ -36,11 +36,14 @@ pub struct Authority<'a> {
 pub struct Signed {
     /// The headers, the secret ones marked as such.
     pub headers: HeaderMap,
-    /// The token in them, where it was minted and not given.
-    pub minted: Option<SecretString>,
+    /// The token in them, where it was asked for and not given.
+    pub fetched: Option<SecretString>,
 }
 
-impl Authority<'_> {
+/// Why there is no token, and how long the account is to wait.
+type Refused = (PollFailure, Option<Duration>);
+
+impl Authenticator<'_> {
     /// The headers for `request` to `url`.
     ///
     /// # Errors
@@ -52,55 +55,60 @@ impl Authority<'_> {
         url: &Url,
         request: &Request,
     ) -> Result<Signed, PollFailure> {
-        match &account.connection.credential {
-            Credential::Token(token) => {
-                Ok(Signed { headers: token_headers(token, provider.token_header())?, minted: None })
+        let (connection, sign_in) = (&account.connection, &provider.sign_in());
+        let subject = Subject { connection, sign_in, url, request, now: clock::wall() };
+        let unusable = |why| PollFailure::new(FailureKind::CredentialsIncomplete, why);
+        match connection.credential.prove(&subject).map_err(unusable)? {
+            Proof::Token(token) => {
+                Ok(Signed { headers: token_headers(&token, provider.token_header())?, fetched: None })
             }
-            Credential::AccessKey { key, security_token, domain_id } => {
-                let extra = [
-                    ("x-security-token", security_token.as_ref().map(|token| token.expose_secret().to_owned())),
-                    match provider.sign_in() {
-                        SignIn::Keystone { scope: Scope::Project(id), .. } => ("x-project-id", Some(id)),
-                        _ => ("x-domain-id", domain_id.clone()),
-                    },
-                ];
-                let headers = signature_headers(key, &extra, url, request, clock::wall())?;
-                Ok(Signed { headers, minted: None })
+            Proof::Headers(proof) => {
+                let mut headers = HeaderMap::new();
+                for header in proof {
+                    let value = secret_value(header.key, header.value.expose_secret())?;
+                    headers.insert(HeaderName::from_static(header.name), value);
+                }
+                Ok(Signed { headers, fetched: None })
             }
-            Credential::Client { .. } | Credential::Password { .. } | Credential::ServiceKey { .. } => {
+            Proof::SignIn(request) => {
                 // Boxed, as the others need no room for it.
-                let token = Box::pin(self.tokens.get(&name(provider, account), self.mint(provider, account))).await?;
-                Ok(Signed { headers: token_headers(&token, provider.token_header())?, minted: Some(token) })
+                let sign_in = self.sign_in(provider, account, &request);
+                let token = Box::pin(self.tokens.get(&name(provider, account), sign_in)).await?;
+                Ok(Signed { headers: token_headers(&token, provider.token_header())?, fetched: Some(token) })
             }
         }
     }
 
-    /// Drops the minted token that was `refused`; whether another may be asked for.
+    /// Drops the token that was `refused`; whether another may be asked for.
     pub async fn renew(&self, provider: &Provider, account: &Account, refused: &SecretString) -> bool {
         self.tokens.renew(&name(provider, account), refused).await
     }
 
-    async fn mint(&self, provider: &Provider, account: &Account) -> Result<Minted, (PollFailure, Option<Duration>)> {
+    async fn sign_in(
+        &self,
+        provider: &Provider,
+        account: &Account,
+        request: &TokenRequest,
+    ) -> Result<FreshToken, Refused> {
+        let key = request.endpoint_key;
         let without_pause = |failure| (failure, None);
-        let exchange = exchange(&account.connection, &provider.sign_in()).map_err(|why| {
-            let message = format!("the Secret's key iamEndpoint cannot be used: {why}");
-            without_pause(PollFailure::new(FailureKind::CredentialsIncomplete, message))
-        })?;
-        let Some(exchange) = exchange else {
-            let keys = account.connection.credential.keys();
-            let message = format!("{} does not take the Secret's keys {keys}", provider.cloud());
-            return Err(without_pause(PollFailure::new(FailureKind::CredentialsIncomplete, message)));
-        };
-        let key = exchange.endpoint_key;
-        let endpoint = self.egress.check(key, &exchange.endpoint, provider).map_err(without_pause)?;
-        let call = Call {
-            key,
-            url: endpoint.post_url(exchange.path),
-            headers: exchange_headers(&exchange).map_err(without_pause)?,
-            body: Some(exchange.body.clone()),
-        };
-        let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await.map_err(without_pause)?;
-        read_token(reply, &exchange, provider, &account.connection.credential, endpoint.host())
+        let endpoint = self.allow_list.check(key, &request.endpoint, provider).map_err(without_pause)?;
+        let mut spellings = basic_spellings(request).into_iter().peekable();
+        loop {
+            let basic = spellings.next().flatten();
+            let call = Call {
+                key,
+                url: endpoint.post_url(request.path),
+                headers: sign_in_headers(request, basic.as_ref()).map_err(without_pause)?,
+                body: Some(request.body.clone()),
+            };
+            let ca = account.connection.ca.as_deref();
+            let reply = self.client.send(call, provider, ca).await.map_err(without_pause)?;
+            let is_refused = matches!(reply.status, 400 | 401);
+            if !(is_refused && spellings.peek().is_some()) {
+                return understand(&reply, request, provider, account, endpoint.host(), basic.as_ref());
+            }
+        }
     }
 }
 
@@ -118,48 +126,26 @@ fn token_headers(token: &SecretString, header: TokenHeader) -> Result<HeaderMap,
     Ok(HeaderMap::from_iter([(name, value)]))
 }
 
-/// Content type, host, project and date are signed, as the vendor's own clients do.
-fn signature_headers(
-    key: &AccessKey,
-    extra: &[(&'static str, Option<String>)],
-    url: &Url,
-    request: &Request,
-    now: Timestamp,
-) -> Result<HeaderMap, PollFailure> {
-    let date = sdk_date(now);
-    let host = match (url.host_str().unwrap_or_default(), url.port()) {
-        (host, Some(port)) => format!("{host}:{port}"),
-        (host, None) => host.to_owned(),
-    };
-    let extra: Vec<(&'static str, &str)> =
-        extra.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-    let mut signed = vec![("content-type", "application/json"), ("host", host.as_str())];
-    signed.extend(&extra);
-    let signable = Signable { method: "GET", path: url.path(), query: &request.query, headers: &signed, body: b"" };
-    let authorization = key.authorization(&signable, &date);
+fn sign_in_headers(request: &TokenRequest, basic: Option<&SecretString>) -> Result<HeaderMap, PollFailure> {
     let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, secret_value("accessKey", &authorization)?);
-    headers.insert(HeaderName::from_static("x-sdk-date"), secret_value("accessKey", &date)?);
-    for (name, value) in extra {
-        let key = if name == "x-security-token" { "securityToken" } else { "domainId" };
-        headers.insert(HeaderName::from_static(name), secret_value(key, value)?);
-    }
-    Ok(headers)
-}
-
-fn exchange_headers(exchange: &Exchange) -> Result<HeaderMap, PollFailure> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(exchange.content_type));
-    if let Some((user, secret)) = &exchange.basic {
-        let pair = basic_pair(user, secret);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
+    if let Some(pair) = basic {
         headers.insert(AUTHORIZATION, secret_value("clientSecret", &format!("Basic {}", pair.expose_secret()))?);
     }
     Ok(headers)
 }
 
-/// User and secret as HTTP's basic authentication sends them (RFC 7617).
-fn basic_pair(user: &str, secret: &SecretString) -> SecretString {
-    STANDARD.encode(format!("{user}:{}", secret.expose_secret())).into()
+/// User and secret as HTTP's basic authentication sends them (RFC 7617): form-encoded first (RFC 6749, section 2.3.1),
+/// then, where that differs, as they are, as many servers want them.
+fn basic_spellings(request: &TokenRequest) -> Vec<Option<SecretString>> {
+    let Some((user, secret)) = &request.basic else { return vec![None] };
+    let pair = |user: &str, secret: &str| Some(SecretString::from(STANDARD.encode(format!("{user}:{secret}"))));
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let secret = secret.expose_secret();
+    let (encoded_user, encoded_secret) = (encode(user), encode(secret));
+    let is_same = (encoded_user.as_str(), encoded_secret.as_str()) == (user.as_str(), secret);
+    let raw = (!is_same).then(|| pair(user, secret));
+    [pair(&encoded_user, &encoded_secret)].into_iter().chain(raw).collect()
 }
 
 fn secret_value(key: &str, text: &str) -> Result<HeaderValue, PollFailure> {
@@ -172,72 +158,43 @@ fn secret_value(key: &str, text: &str) -> Result<HeaderValue, PollFailure> {
     Ok(value)
 }
 
-fn read_token(
-    reply: Reply,
-    exchange: &Exchange,
+/// The token in a `reply`, or why there is none. Clouds answer 200 as well as 201.
+fn understand(
+    reply: &Reply,
+    request: &TokenRequest,
     provider: &Provider,
-    credential: &Credential,
+    account: &Account,
     host: &str,
-) -> Result<Minted, (PollFailure, Option<Duration>)> {
-    let cloud = provider.cloud();
-    let keys = credential.keys();
-    let fail = |kind, message: String| Err((PollFailure::new(kind, format!("signing in to {cloud}: {message}")), None));
-    if let Some(target) = redirect_target(&reply) {
-        let message = format!(
-            "it answered with a redirect to {target}, which was not followed; check the Secret's key {}",
-            exchange.endpoint_key
-        );
-        return fail(FailureKind::RedirectRefused, message);
-    }
+    basic: Option<&SecretString>,
+) -> Result<FreshToken, Refused> {
+    let credential = &account.connection.credential;
     let body: &[u8] = match &reply.body {
         Body::Whole(body) => body,
         Body::Late(failure) => return Err((failure.clone(), None)),
         Body::TooLarge | Body::Cut => b"",
     };
-    if exchange.is_success(reply.status) {
-        let token = reply.headers.get("x-subject-token").and_then(|token| token.to_str().ok());
-        return match exchange.read(token, body, reply.received) {
-            Ok(minted) => Ok(minted),
-            Err(why) => fail(FailureKind::InvalidResponse, format!("no usable answer: {why}")),
-        };
+    if matches!(reply.status, 200 | 201) {
+        let header = |name: &str| reply.headers.get(name).and_then(|value| value.to_str().ok());
+        return read_token(request, header("x-subject-token"), date(&reply.headers), body).map_err(|why| {
+            let message = format!("signing in to {}: no usable answer: {why}", provider.cloud());
+            (PollFailure::new(FailureKind::InvalidResponse, message), None)
+        });
     }
-    let pair = exchange.basic.as_ref().map(|(user, secret)| basic_pair(user, secret));
-    let redaction = Redaction::new(credential.secrets().into_iter().chain(&pair));
-    let refusal = read_refusal(reply.status, request_id(&reply.headers), body);
-    let refusal = present(&refusal, |text| redaction.redact(text));
-    let said = describe(&refusal);
-    let second_factor = match credential {
-        Credential::Password { .. } => {
-            "; a user who needs a second factor cannot sign in so: use accessKey and secretKey"
-        }
-        _ => "",
-    };
-    match refusal.status {
-        429 | 503 => {
-            let pause = retry_after(&reply.headers, reply.received).unwrap_or(DEFAULT_PAUSE);
-            let kind = if refusal.status == 429 { FailureKind::Throttled } else { FailureKind::ServerError };
-            Err((PollFailure::new(kind, format!("signing in to {cloud}: it answered {said}")), Some(pause)))
-        }
-        400 | 401 => fail(
-            FailureKind::Unauthorized,
-            format!("it answered {said}: correct the Secret's keys {keys}{second_factor}"),
-        ),
-        403 => fail(
-            FailureKind::Forbidden,
-            format!("it answered {said}: the owner of the Secret's keys {keys} may not sign in{second_factor}"),
-        ),
-        404 | 405 | 410 => fail(
-            FailureKind::EndpointRefused,
-            format!("{host} answered {said}: check the Secret's key {}", exchange.endpoint_key),
-        ),
-        500..=599 => fail(FailureKind::ServerError, format!("it answered {said}: it has trouble of its own")),
-        _ => fail(FailureKind::InvalidResponse, format!("it answered {said}: that is no answer to a sign-in")),
-    }
+    let redaction = Redaction::new(credential.secrets().into_iter().chain(basic));
+    let asked = Asked { provider, host, credential, redaction };
+    Err(refuse_sign_in(reply, body, request_id(&reply.headers), request.endpoint_key, &asked))
+}
+
+/// What the cloud's clock showed.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Timestamp::try_from(date).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::methods::TokenReply;
 
     #[test]
     fn a_token_is_sent_as_the_cloud_wants_it_and_marked_sensitive() {
@@ -250,5 +207,30 @@ mod tests {
         }
         let failure = token_headers(&"a\nb".into(), TokenHeader::Bearer).unwrap_err();
         assert_eq!(failure.kind, FailureKind::CredentialsIncomplete);
+    }
+
+    #[rstest::rstest]
+    #[case("id", "s3cret", &["id:s3cret"])]
+    #[case("id", "s/+ &", &["id:s%2F%2B+%26", "id:s/+ &"])]
+    #[case("i:d", "s", &["i%3Ad:s", "i:d:s"])]
+    fn a_basic_header_is_form_encoded_and_raw_where_that_differs(
+        #[case] user: &str,
+        #[case] secret: &str,
+        #[case] pairs: &[&str],
+    ) {
+        let request = TokenRequest {
+            endpoint: String::new(),
+            endpoint_key: "",
+            path: "",
+            content_type: "",
+            basic: Some((user.into(), secret.into())),
+            body: "".into(),
+            read: |_: &TokenReply<'_>| Err(String::new()),
+        };
+        let spelt: Vec<String> = basic_spellings(&request)
+            .into_iter()
+            .map(|pair| String::from_utf8(STANDARD.decode(pair.unwrap().expose_secret()).unwrap()).unwrap())
+            .collect();
+        assert_eq!(spelt, pairs);
     }
 }

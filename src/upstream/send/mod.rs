@@ -8,15 +8,15 @@ pub mod dns;
 use secrecy::SecretString;
 
 use crate::auth::Account;
-use crate::auth::tokens::Tokens;
+use crate::auth::token_cache::Tokens;
 use crate::observation::{PollFailure, Request};
 use crate::provider::Provider;
 use crate::upstream::guard::allow_list::{Egress, Endpoint};
 use crate::upstream::guard::redaction::Redaction;
 use crate::upstream::reply::Reply;
-use crate::upstream::reply::classify::{Exchange, Verdict, judge};
+use crate::upstream::reply::classify::{Asked, Meaning, classify};
 
-use authenticate::{Authority, Signed};
+use authenticate::{Authenticator, Signed};
 use client::{Call, Client};
 
 /// Sends requests to all clouds.
@@ -38,14 +38,14 @@ impl Sender {
         endpoint: &Endpoint,
         request: &Request,
         account: &Account,
-    ) -> Verdict {
-        let (reply, minted) = match self.exchange(provider, endpoint, request, account).await {
+    ) -> Meaning {
+        let (reply, fetched) = match self.exchange(provider, endpoint, request, account).await {
             Ok(answered) => answered,
-            Err(failure) => return Verdict { result: Err(failure), pause: None },
+            Err(failure) => return Meaning { result: Err(failure), pause: None },
         };
         let credential = &account.connection.credential;
-        let redaction = Redaction::new(credential.secrets().into_iter().chain(&minted));
-        judge(reply, Exchange { provider, host: endpoint.host(), credential, redaction })
+        let redaction = Redaction::new(credential.secrets().into_iter().chain(&fetched));
+        classify(reply, Asked { provider, host: endpoint.host(), credential, redaction })
     }
 
     /// Sends the request; with a new token once more where the one in use is refused: it may have been revoked before
@@ -57,17 +57,17 @@ impl Sender {
         request: &Request,
         account: &Account,
     ) -> Result<(Reply, Option<SecretString>), PollFailure> {
-        let authority = Authority { egress: &self.allow_list, client: &self.client, tokens: &self.tokens };
+        let authenticator = Authenticator { allow_list: &self.allow_list, client: &self.client, tokens: &self.tokens };
         let mut is_second = false;
         loop {
             let url = endpoint.url(request);
-            let Signed { headers, minted } = authority.sign(provider, account, &url, request).await?;
+            let Signed { headers, fetched } = authenticator.sign(provider, account, &url, request).await?;
             let call = Call { url, key: "endpoint", headers, body: None };
             let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await?;
             let is_refused = reply.status == 401 && !is_second;
-            match &minted {
-                Some(token) if is_refused && authority.renew(provider, account, token).await => is_second = true,
-                _ => return Ok((reply, minted)),
+            match &fetched {
+                Some(token) if is_refused && authenticator.renew(provider, account, token).await => is_second = true,
+                _ => return Ok((reply, fetched)),
             }
         }
     }
