@@ -2,6 +2,7 @@
 
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::expect_used, clippy::panic, clippy::todo, clippy::unwrap_used))]
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -145,7 +146,8 @@ async fn follow(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         ..Options::default()
     })?;
     let (watches, calls) = connect().await?;
-    let context = Arc::new(Context::new(calls.clone(), upstream, instance(), metrics));
+    let instance = instance();
+    let context = Arc::new(Context::new(calls.clone(), upstream, instance.clone(), metrics));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?flags.watch_namespaces, "started");
     let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
@@ -166,7 +168,7 @@ async fn follow(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     let election = flags.leader_election.then(|| {
-        LeaderElection::new(calls.clone(), &flags.leader_election_namespace, &flags.leader_election_id, &instance())
+        LeaderElection::new(calls.clone(), &flags.leader_election_namespace, &flags.leader_election_id, &instance)
     });
     let result: Result<(), Box<dyn std::error::Error>> = tokio::select! {
         led = lead(&flags, &watches, &calls, &context, election.as_ref(), stopped) => led,
@@ -293,7 +295,10 @@ fn start_logs(flags: &Flags, traces: Option<&SdkTracerProvider>) -> Result<(), B
     Ok(())
 }
 
-/// The name of this process in Events: the Pod's, which is its host name.
+/// The name of this process in Events and on the Lease: the Pod's, which is its host name, and a random number: two
+/// processes on one host's network, or without a host name, would both take the Lease for theirs.
 fn instance() -> String {
-    std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "cloudop-controller".into())
+    let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let number = RandomState::new().hash_one(std::process::id());
+    format!("{}-{:08x}", host.as_deref().unwrap_or("cloudop-controller"), number >> 32)
 }

@@ -371,13 +371,13 @@ fn an_object_that_cannot_be_read_holds_up_no_other() {
 }
 
 #[test]
-fn without_its_definition_the_controller_says_so_and_waits_for_it() {
+fn without_its_crd_the_controller_says_so_and_waits_for_it() {
     let bed = alone();
     let deleted = bed.kubectl(&["delete", "crd", "cloudoperations.cloudop.dev", "--timeout=30s"]);
     assert!(deleted.success(), "{}", deleted.stderr);
     let controller = bed.controller(&[]);
     let line = controller.wait_for_log("WARN", LIMIT).unwrap();
-    assert!(line.contains("is the definition in crds/ installed"), "{line}");
+    assert!(line.contains("is the CRD in crds/ installed"), "{line}");
     define(&bed.cluster);
     follow(&bed, "job");
     bed.until_reason("job", "Succeeded", "Running");

@@ -118,7 +118,8 @@ impl Bed {
         assert!(!failure.message.contains(&port), "a port is another each time: {failure}");
         assert!(!failure.message.contains(TOKEN), "{failure}");
         assert!(failure.message.len() < 2048, "{failure}");
-        failure
+        // Another each time.
+        PollFailure { request_id: None, ..failure }
     }
 
     /// Points the connection at an extra listener.
@@ -319,6 +320,33 @@ async fn a_broken_transport_is_explained_in_equal_words(#[case] listener: Listen
     assert_eq!(bed.failure().await, failure);
     assert_eq!(bed.simulator.connections_to(port), 2, "each poll tries once");
     assert!(bed.requests().is_empty(), "no credential is sent");
+}
+
+/// A server whose own certificate says that it is an authority's, put into `ca.crt` as it is.
+#[rstest::rstest]
+#[case::as_it_is(false, false, None)]
+#[case::expired(true, false, Some("the certificate of localhost has expired"))]
+#[case::for_another_host(false, true, Some("the certificate of localhost is for another host"))]
+#[tokio::test]
+async fn a_servers_own_certificate_is_trusted_for_its_names_and_its_time(
+    #[case] expired: bool,
+    #[case] elsewhere: bool,
+    #[case] words: Option<&str>,
+) {
+    let mut bed = Bed::new().await;
+    let port = bed.listen(Listener::SelfSignedAuthority { expired, elsewhere }).await;
+    assert_eq!(bed.failure().await.kind, Unreachable, "the authority is another");
+    let own = bed.simulator.certificate_of(port).unwrap();
+    bed.connection.ca = Some(format!("{}{own}", bed.simulator.ca_pem()));
+    let result = bed.poll().await;
+    match words {
+        None => assert_eq!(result.unwrap().state, State::Running),
+        Some(words) => assert!(result.unwrap_err().message.contains(words)),
+    }
+    let other = bed.listen(Listener::SelfSigned).await;
+    bed.connection.ca = Some(bed.simulator.certificate_of(other).unwrap());
+    bed.connection.endpoint = format!("https://localhost:{port}");
+    assert_eq!(bed.failure().await.kind, Unreachable, "another server's certificate is not this one's");
 }
 
 #[tokio::test]

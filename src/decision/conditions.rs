@@ -20,6 +20,9 @@ const UNKNOWN: &str = "Unknown";
 /// In characters, and in bytes: five conditions carry it.
 const LONGEST_MESSAGE: usize = 1024;
 const LARGEST_MESSAGE: usize = 1400;
+/// What is said behind why an operation is absent.
+const WAITING: &str = "; waiting for it to appear";
+const LAST_SEEN: &str = "; last seen as ";
 
 /// How an operation stands and what we can see of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,11 +140,9 @@ fn verdict(operation: &CloudOperation, status: &CloudOperationStatus, situation:
             let message = format!("{}; no change for {seconds} s (spec.progressDeadlineSeconds)", within.message);
             (within.status, within.reason, message)
         }
-        Situation::Absent { why } if word.is_empty() => {
-            (UNKNOWN, going_on(status.phase), format!("{why}; waiting for it to appear"))
-        }
+        Situation::Absent { why } if word.is_empty() => (UNKNOWN, going_on(status.phase), format!("{why}{WAITING}")),
         Situation::Absent { why } => {
-            (UNKNOWN, going_on(status.phase), format!("{why}; last seen as {word}, waiting for it to appear again"))
+            (UNKNOWN, going_on(status.phase), format!("{why}{LAST_SEEN}{word}, waiting for it to appear again"))
         }
         Situation::Fault(failure) if failure.kind.is_configuration() => {
             (UNKNOWN, Reason::CredentialsInvalid, failure.message.clone())
@@ -273,12 +274,13 @@ pub(super) fn configuration_fault(status: &CloudOperationStatus) -> Option<PollF
     })
 }
 
-/// The words in which `status` tells of a fault of `kind`, if it does. Those of an operation that is not found stand in
-/// its error alone; `is_unsure` where nothing is remembered of them.
-pub(super) fn words_of_fault(status: &CloudOperationStatus, kind: FailureKind, is_unsure: bool) -> Option<String> {
+/// The words in which `status` tells of a fault of `kind`, if it does.
+pub(super) fn words_of_fault(status: &CloudOperationStatus, kind: FailureKind) -> Option<String> {
     if kind == FailureKind::NotFound {
-        let message = status.error.as_ref().and_then(|error| error.message.clone());
-        return message.filter(|_| status.not_found_since.is_some() && !is_unsure);
+        status.not_found_since.as_ref()?;
+        let message = &condition(status, ConditionType::Succeeded)?.message;
+        let end = [LAST_SEEN, WAITING].iter().find_map(|behind| message.rfind(behind))?;
+        return Some(message[..end].to_owned());
     }
     let told = condition(status, ConditionType::UpstreamReachable)?;
     (*told.status == *FALSE && *told.reason == *kind.reason()).then(|| told.message.to_string())

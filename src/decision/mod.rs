@@ -269,7 +269,6 @@ fn decide_absent(
     status.not_found_since = Some(stamp(absence.since));
     status.configuration_fault_since = None;
     let (failure, told) = keep_words(old, failure, memory, now);
-    facts::write_refusal(&mut status, old, &failure);
     let grace = seconds(operation.spec.not_found_grace_seconds.into());
     let situation = match overdue {
         _ if absence.answers >= ENOUGH_ABSENCES && elapsed(absence.since, now) >= grace => {
@@ -373,7 +372,7 @@ fn next_try(status: &CloudOperationStatus, failure: &PollFailure, now: Timestamp
 /// told then.
 fn keep_words(old: &CloudOperationStatus, failure: PollFailure, memory: Memory, now: Timestamp) -> (PollFailure, Told) {
     let told = Told { kind: failure.kind, code: stand_for(failure.code.as_deref()), at: now };
-    let kept = conditions::words_of_fault(old, failure.kind, memory.told.is_none());
+    let kept = conditions::words_of_fault(old, failure.kind);
     match (kept, memory.told) {
         (Some(words), before) if before.is_none_or(|before| before.still_holds(told)) => {
             let request_id = old.error.as_ref().and_then(|error| error.request_id.clone());

@@ -85,8 +85,8 @@ pub enum Error {
     #[error("the rate of requests must be above zero and the burst at least 1")]
     Rate,
     /// No HTTPS client can be made, for instance because the system trusts no certificate authority.
-    #[error("no HTTPS client can be made")]
-    Client(#[from] reqwest::Error),
+    #[error("no HTTPS client can be made: {0}")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What is asked.
@@ -166,7 +166,7 @@ impl Upstream {
         Ok(Self {
             sender: Sender {
                 allow_list: Egress::new(&options.allow_hosts, options.allow_private_addresses)?,
-                client: Client::new(&options)?,
+                client: Client::new(&options).map_err(Error::Client)?,
                 tokens: Tokens::default(),
             },
             limiter: Mutex::new(RateLimiter::new(limits)),

@@ -12,8 +12,15 @@ use serde_json::{Map, Value};
 
 /// Long enough for a poll on a busy machine, short enough to wait for when a test is red.
 const SOON: Duration = Duration::from_secs(60);
-const TIMES: [&str; 6] =
-    ["startTime", "completionTime", "trackingStartTime", "lastProgressTime", "lastTransitionTime", "notFoundSince"];
+const TIMES: [&str; 7] = [
+    "startTime",
+    "completionTime",
+    "trackingStartTime",
+    "lastProgressTime",
+    "lastTransitionTime",
+    "notFoundSince",
+    "configurationFaultSince",
+];
 
 pub fn bed() -> Bed {
     Bed::new(env!("CARGO_BIN_EXE_cloudop-controller"))

@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloudop_simulator::{Cloud, RecordedRequest};
+use cloudop_simulator::{Account, Cloud, Operation, RecordedRequest, Scope, Stage};
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use crate::credentials::{Case, DOMAIN, Proof, cases};
 use crate::{apply_all, await_success_of_all, bed, operation, polls, sign_ins};
@@ -66,7 +67,8 @@ fn check_sign_in(case: &Case, request: &RecordedRequest) {
     match case.proof {
         Proof::Client => {
             assert_eq!((request.path_and_query.as_str(), request.status), ("/iam/token", 200));
-            let pair = STANDARD.encode(format!("{}:{}", case.id(), case.secret));
+            let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let pair = STANDARD.encode(format!("{}:{}", encode(&case.id()), encode(&case.secret)));
             assert_eq!(basic, Some(format!("Basic {pair}").as_str()));
             form("client_id", "client_secret", "client_credentials");
         }
@@ -131,4 +133,19 @@ fn check_poll(case: &Case, request: &RecordedRequest) {
     assert_eq!(header("x-security-token"), temporary.then_some(case.security_token.as_str()), "{name}");
     assert!(header("x-auth-token").is_none(), "{name}");
     assert!(!request.path_and_query.ends_with('/'), "{name}");
+}
+
+#[test]
+fn a_client_secret_goes_into_the_basic_header_encoded_and_raw_once_more_where_that_is_refused() {
+    let bed = bed();
+    bed.simulator.account(Account::new("raw").credential("robot", "s3cret/+&", "").raw_basic());
+    let key = Operation::new(Cloud::NumspotKubernetes, Scope::numspot("space", "cluster"), "raw");
+    bed.simulator.put(key.stage(Stage::state("RUNNING")));
+    bed.secret("raw", &[("clientId", "robot"), ("clientSecret", "s3cret/+&")]);
+    let provider = json!({"numspotKubernetes": {"region": "eu-west-2", "spaceId": "space"}});
+    apply_all(&bed, &[operation("raw", &provider, "raw", "raw")]);
+    let _controller = bed.controller(&[]);
+    bed.until_reason("raw", "Succeeded", "Running");
+    let tries: Vec<u16> = sign_ins(&bed.simulator).iter().map(|request| request.status).collect();
+    assert_eq!(tries, [401, 200]);
 }

@@ -96,7 +96,6 @@ fn tls_cause(error: &rustls::Error, host: &str) -> String {
                 format!("the certificate of {host} is for another host")
             }
             CertificateError::Revoked => format!("the certificate of {host} is revoked"),
-            // A self-signed certificate that is an authority's own comes as Other.
             CertificateError::UnknownIssuer | CertificateError::Other(_) => format!(
                 "the certificate of {host} is from no trusted authority; if it should be trusted, put the authority's \
                  certificate into the Secret's key ca.crt"

@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::Certificate;
 use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::dns::Resolver;
+use super::trust::System;
 use crate::clock;
 use crate::observation::{FailureKind, PollFailure};
 use crate::provider::Provider;
@@ -21,8 +23,9 @@ use crate::upstream::reply::{Body, Reply};
 const LONGEST_BODY: usize = 1 << 20;
 /// The most that is read of a reply's headers over HTTP/2; over HTTP/1.1 hyper has a bound of its own, about 400 KiB.
 const LONGEST_HEADERS: u32 = 128 << 10;
-/// The most clients kept beside the first: one for each bundle of authorities.
-const MOST_CLIENTS: usize = 32;
+/// The most clients kept beside the first: one for each bundle of authorities. What is dropped is made anew, with new
+/// connections.
+const MOST_CLIENTS: usize = 256;
 /// Longer than the longest time between two polls of a running operation, so that they share a connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// As many as are used at once when many accounts share a host: one that finds no place here is made anew, which costs
@@ -50,22 +53,26 @@ pub struct Call {
 pub struct Client {
     options: Options,
     limits: Limits,
+    system: System,
     /// Trusts the system's authorities only.
     plain: reqwest::Client,
-    /// Those that trust further authorities, by the bundle, the last used at the end.
-    trusting: Mutex<Vec<(String, reqwest::Client)>>,
+    /// Those that trust further authorities, by the digest of the bundle, the last used at the end.
+    trusting: Mutex<Vec<([u8; 32], reqwest::Client)>>,
 }
 
 impl Client {
     /// A client without connections.
     ///
     /// # Errors
-    /// When the system has no trusted authorities.
-    pub fn new(options: &Options) -> Result<Self, reqwest::Error> {
+    /// When the system has no trusted authorities, or no client can be made.
+    pub fn new(options: &Options) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let system = System::load()?;
+        let config = system.config(None)?;
         Ok(Self {
             options: options.clone(),
             limits: Limits { connect: options.connect_timeout, whole: options.timeout },
-            plain: build(options, Vec::new(), resolver(options))?,
+            plain: build(options, config, resolver(options))?,
+            system,
             trusting: Mutex::default(),
         })
     }
@@ -114,15 +121,16 @@ impl Client {
         let Some(bundle) = bundle else {
             return Ok(self.plain.clone());
         };
+        let digest: [u8; 32] = Sha256::digest(bundle.as_bytes()).into();
         let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = trusting.iter().position(|(known, _)| known == bundle);
+        let known = trusting.iter().position(|(known, _)| *known == digest);
         let entry = match known {
             Some(at) => trusting.remove(at),
             None => {
                 if trusting.len() >= MOST_CLIENTS {
                     trusting.remove(0);
                 }
-                (bundle.to_owned(), self.build_trusting(bundle)?)
+                (digest, self.build_trusting(bundle)?)
             }
         };
         let client = entry.1.clone();
@@ -133,12 +141,8 @@ impl Client {
     fn build_trusting(&self, bundle: &str) -> Result<reqwest::Client, PollFailure> {
         let unusable =
             |why: &str| PollFailure::new(FailureKind::CredentialsIncomplete, format!("the Secret's key ca.crt {why}"));
-        let certificates = Certificate::from_pem_bundle(bundle.as_bytes())
-            .map_err(|_| unusable("holds a certificate that is not valid PEM"))?;
-        if certificates.is_empty() {
-            return Err(unusable("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"));
-        }
-        build(&self.options, certificates, resolver(&self.options))
+        let config = self.system.config(Some(bundle)).map_err(unusable)?;
+        build(&self.options, config, resolver(&self.options))
             .map_err(|_| unusable("holds a certificate that cannot be used"))
     }
 }
@@ -150,7 +154,7 @@ fn resolver(options: &Options) -> Resolver {
 /// The addresses that `resolver` gives are dialled as they are: names are looked up nowhere else.
 fn build(
     options: &Options,
-    certificates: Vec<Certificate>,
+    config: ClientConfig,
     resolver: impl Resolve + 'static,
 ) -> Result<reqwest::Client, reqwest::Error> {
     let json = HeaderValue::from_static("application/json");
@@ -174,7 +178,7 @@ fn build(
         .http2_keep_alive_interval(options.timeout / PARTS_OF_TIMEOUT)
         .http2_keep_alive_timeout(options.timeout / PARTS_OF_TIMEOUT)
         .dns_resolver(Arc::new(resolver))
-        .tls_certs_merge(certificates)
+        .tls_backend_preconfigured(config)
         .build()
 }
 
@@ -225,7 +229,7 @@ mod tests {
         let lookups = Arc::new(AtomicUsize::new(0));
         let options = Options { timeout: Duration::from_millis(500), ..Options::default() };
         let resolver = Rebinding { lookups: Arc::clone(&lookups), first, then };
-        let client = build(&options, Vec::new(), resolver).unwrap();
+        let client = build(&options, System::load().unwrap().config(None).unwrap(), resolver).unwrap();
         // Nobody answers the handshake.
         assert!(client.get("https://rebinding.example").send().await.unwrap_err().is_timeout());
         assert_eq!(lookups.load(Ordering::SeqCst), 1);

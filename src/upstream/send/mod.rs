@@ -1,9 +1,10 @@
-//! The exchange with a cloud: what proves who asks ([`authenticate`]), HTTPS ([`client`]) to addresses that were checked
+//! The exchange with a cloud: what proves who asks ([`authenticate`]), HTTPS ([`client`]) with servers that are believed ([`trust`]) to addresses that were checked
 //! ([`dns`]). The only place of `upstream` with I/O.
 
 pub mod authenticate;
 pub mod client;
 pub mod dns;
+pub mod trust;
 
 use secrecy::SecretString;
 

@@ -29,6 +29,14 @@ pub enum Listener {
     WrongHost,
     /// The clouds, behind a certificate that the simulator's CA did not sign.
     SelfSigned,
+    /// The clouds, behind a certificate as `openssl req -x509` makes it: signed by itself and saying that it is an
+    /// authority's; perhaps of 2020, perhaps for `elsewhere.example`.
+    SelfSignedAuthority {
+        /// Of 2020.
+        expired: bool,
+        /// For `elsewhere.example`.
+        elsewhere: bool,
+    },
     /// TCP RST as soon as a connection is there.
     ResetAfterAccept,
     /// Agrees to HTTP/2 where that is offered; whatever is asked, sends SETTINGS and GOAWAY and closes.
@@ -43,6 +51,8 @@ pub enum Listener {
 #[derive(Debug)]
 pub(crate) struct Extra {
     pub(crate) port: u16,
+    /// The certificate that it shows, in PEM.
+    pub(crate) certificate: String,
     pub(crate) connections: Arc<AtomicU64>,
 }
 
@@ -58,6 +68,7 @@ impl Listener {
             Self::ExpiredCertificate => Shown::Expired,
             Self::WrongHost => Shown::WrongHost,
             Self::SelfSigned => Shown::SelfSigned,
+            Self::SelfSignedAuthority { expired, elsewhere } => Shown::SelfSignedAuthority { expired, elsewhere },
             _ => Shown::Valid,
         }
     }
@@ -68,12 +79,12 @@ impl Listener {
             Self::GoAway => &["h2", "http/1.1"],
             _ => &["http/1.1"],
         };
-        let acceptor = authority.acceptor(self.certificate(), protocols)?;
+        let (acceptor, certificate) = authority.acceptor(self.certificate(), protocols)?;
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let port = socket.local_addr()?.port();
         let connections = Arc::new(AtomicU64::new(0));
         tokio::spawn(self.run(socket, acceptor, shared, Arc::clone(&connections)));
-        Ok(Extra { port, connections })
+        Ok(Extra { port, certificate, connections })
     }
 
     async fn run(self, socket: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>, connections: Arc<AtomicU64>) {
@@ -90,7 +101,7 @@ impl Listener {
 
     async fn serve(self, mut stream: TcpStream, acceptor: TlsAcceptor, shared: &Arc<Shared>) -> io::Result<()> {
         match self {
-            Self::ExpiredCertificate | Self::WrongHost | Self::SelfSigned => {
+            Self::ExpiredCertificate | Self::WrongHost | Self::SelfSigned | Self::SelfSignedAuthority { .. } => {
                 server::serve(stream, acceptor, shared).await
             }
             Self::ResetAfterAccept => reset_on_close(&stream),

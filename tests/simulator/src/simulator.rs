@@ -86,7 +86,7 @@ impl Simulator {
         };
         let shared = Arc::new(Shared::new(World::new(accounts, options.speed), options.log));
         let authority = Authority::new()?;
-        let acceptor =
+        let (acceptor, _) =
             authority.acceptor(Shown::Valid, if options.http2 { &["h2", "http/1.1"] } else { &["http/1.1"] })?;
         let socket = std::net::TcpListener::bind(options.listen)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", options.listen)))?;
@@ -217,6 +217,11 @@ impl Simulator {
         let port = extra.port;
         self.extras().push(extra);
         Ok(port)
+    }
+
+    /// The certificate, in PEM, that the extra listener on `port` shows.
+    pub fn certificate_of(&self, port: u16) -> Option<String> {
+        self.extras().iter().find(|extra| extra.port == port).map(|extra| extra.certificate.clone())
     }
 
     /// TCP connections that the extra listener on `port` has accepted.

@@ -7,6 +7,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use jiff::{SignedDuration, Timestamp};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::Refusal;
@@ -102,12 +103,15 @@ fn numspot(world: &mut World, request: &Request, now: Timestamp) -> Result<Reply
     if form.get("grant_type") != Some("client_credentials") {
         return Err(Refusal::BadRequest("grant_type is not supported"));
     }
-    let (id, secret) = match (basic(request), form.get("client_id"), form.get("client_secret")) {
-        (Some(pair), ..) => pair,
-        (None, Some(id), Some(secret)) => (id.to_owned(), secret.to_owned()),
+    let account = match (basic(request), form.get("client_id"), form.get("client_secret")) {
+        (Some((id, secret)), ..) => {
+            let raw = find(world, &id, &secret).ok().filter(|account| account.raw_basic);
+            let decoded = || find(world, &form_decode(&id), &form_decode(&secret)).ok();
+            raw.or_else(|| decoded().filter(|account| !account.raw_basic)).ok_or(Refusal::Unauthenticated)?
+        }
+        (None, Some(id), Some(secret)) => find(world, id, secret)?,
         _ => return Err(Refusal::Unauthenticated),
     };
-    let account = find(world, &id, &secret)?;
     let (token, _, seconds) = mint(world, &account, 3600, Reach::Everything, now)?;
     Ok(Reply::json(200, &json!({"access_token": token, "expires_in": seconds, "token_type": "Bearer"})))
 }
@@ -222,6 +226,11 @@ fn basic(request: &Request) -> Option<(String, String)> {
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (id, secret) = decoded.split_once(':')?;
     Some((id.to_owned(), secret.to_owned()))
+}
+
+/// One value of a form.
+fn form_decode(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 fn json_body(request: &Request) -> Result<Value, Refusal> {
