@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use crate::{
     account::Account,
-    clouds::NumspotApi,
+    clouds::{NumspotApi, ScopeShape},
     fault::{Fault, Times},
-    life::{Cloud, Operation},
+    life::Operation,
     record::Matcher,
     simulator::Simulator,
 };
@@ -77,13 +77,7 @@ impl Scenario {
 }
 
 fn check(operation: &Operation) -> Result<(), InvalidScenario> {
-    let (owner, cluster) = match operation.cloud {
-        Cloud::NumspotKubernetes => (Some("space"), true),
-        Cloud::HuaweiCceUpgrade => (Some("project"), true),
-        Cloud::HuaweiUcsFederation => (None, false),
-        Cloud::OtcCceJob => (Some("project"), false),
-        Cloud::SbercloudOpenshiftTask => (Some("instance"), false),
-    };
+    let ScopeShape { owner, cluster } = operation.cloud.api().scope();
     let scope = &operation.scope;
     let invalid = |what: &str| {
         let Operation { cloud, id, .. } = operation;
@@ -171,6 +165,8 @@ mod tests {
                 "negative",
             ),
             ("operations: [{cloud: aws, id: j, stages: []}]", "aws"),
+            ("operations: [{cloud: otcCceJob, scope: {region: r}, id: j, stages: []}]", "region"),
+            ("operations: [{cloud: otcCceJob, scope: {project: p, space: s}, id: j, stages: []}]", "one owner"),
         ] {
             let error = Scenario::parse(yaml).unwrap_err().to_string();
             assert!(error.contains(named), "{yaml}: {error}");

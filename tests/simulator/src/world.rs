@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::{
     account::Account,
-    clouds::{NumspotApi, Refusal, Target},
+    clouds::{Cloud, NumspotApi, Refusal, Target},
     fault::{Fault, Times},
     http::{Reply, Request},
-    life::{Cloud, Key, Operation},
+    life::{Key, Operation},
     play::{Life, Moment},
     record::{Matcher, RecordedRequest},
     signature,
@@ -110,7 +110,7 @@ impl World {
             .filter_map(|(_, life)| {
                 let moment = life.poll(now, self.speed)?;
                 Some(match &moment.stage.raw {
-                    Some(raw) => without_envelope(raw),
+                    Some(raw) => target.cloud.api().listed(raw),
                     None => shape(&moment).to_string(),
                 })
             })
@@ -174,24 +174,15 @@ impl World {
         let (account, reach) = self.authenticate(target.cloud, request, now)?;
         let account = account.clone();
         self.throttle(&account)?;
-        let reaches = match (&reach, target.cloud) {
-            (Reach::Everything, _) | (Reach::Domain, Cloud::HuaweiUcsFederation) => true,
-            (Reach::Project(project), Cloud::HuaweiCceUpgrade | Cloud::OtcCceJob) => project == target.owner(),
-            _ => false,
-        };
-        if reaches && account.sees(target.owner()) { Ok(()) } else { Err(Refusal::Forbidden) }
+        let opens = target.cloud.api().front().opens(&reach, target.owner());
+        if opens && account.sees(target.owner()) { Ok(()) } else { Err(Refusal::Forbidden) }
     }
 
     fn authenticate(&self, cloud: Cloud, request: &Request, now: Timestamp) -> Result<(&Account, Reach), Refusal> {
-        let token = match cloud {
-            Cloud::NumspotKubernetes | Cloud::SbercloudOpenshiftTask => request.bearer(),
-            Cloud::HuaweiCceUpgrade | Cloud::HuaweiUcsFederation => request.header("x-auth-token"),
-            Cloud::OtcCceJob => request.header("x-auth-token").or_else(|| request.bearer()),
-        };
-        let signs = !matches!(cloud, Cloud::NumspotKubernetes | Cloud::SbercloudOpenshiftTask);
-        match token {
+        let front = cloud.api().front();
+        match front.token(request) {
             Some(token) => self.holder(token, now).ok_or(Refusal::Unauthenticated),
-            None if signs => signature::verify(request, &self.accounts, now),
+            None if front.signed => signature::verify(request, &self.accounts, now),
             None => Err(Refusal::Unauthenticated),
         }
     }
@@ -220,15 +211,5 @@ impl World {
         }
         let wait = recent.front().map_or(limit.per, |oldest| limit.per - now.duration_since(*oldest));
         Err(Refusal::Throttled { status: 429, retry_after: vec![wait.as_secs_f64().ceil().max(1.0).to_string()] })
-    }
-}
-
-/// SberCloud's reply for one task wraps it in `task`; its list does not.
-fn without_envelope(raw: &str) -> String {
-    match serde_json::from_str::<Value>(raw) {
-        Ok(Value::Object(mut document)) if document.len() == 1 => {
-            document.remove("task").map_or_else(|| raw.to_owned(), |task| task.to_string())
-        }
-        _ => raw.to_owned(),
     }
 }

@@ -43,6 +43,11 @@ pub(super) fn locate(segments: &[&str]) -> Option<SignIn> {
 }
 
 impl SignIn {
+    /// Whether its replies carry `X-Request-Id`, as Huawei's do.
+    pub(super) fn numbers_replies(self) -> bool {
+        matches!(self, Self::Keystone | Self::KeystoneVersion)
+    }
+
     pub(super) fn refuse(self, refusal: &Refusal) -> Reply {
         let (status, name, message) = match refusal {
             Refusal::NoSuchPath => (404, "not_found", "Not Found"),
