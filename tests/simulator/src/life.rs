@@ -63,6 +63,8 @@ pub struct Operation {
     pub(crate) target: Resource,
     #[serde(default)]
     pub(crate) job_uid: Option<String>,
+    #[serde(default)]
+    pub(crate) repeats: bool,
     pub(crate) stages: Vec<Stage>,
 }
 
@@ -85,6 +87,7 @@ impl Operation {
             kind: String::new(),
             target: Resource::default(),
             job_uid: None,
+            repeats: false,
             stages: Vec::new(),
         }
     }
@@ -110,6 +113,12 @@ impl Operation {
 
     pub fn stage(mut self, stage: Stage) -> Self {
         self.stages.push(stage);
+        self
+    }
+
+    /// After the last stage the first comes again: a cloud that cannot make up its mind.
+    pub fn repeats(mut self) -> Self {
+        self.repeats = true;
         self
     }
 

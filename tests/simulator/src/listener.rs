@@ -29,6 +29,9 @@ pub enum Listener {
     WrongHost,
     /// The clouds, behind a certificate that the simulator's CA did not sign.
     SelfSigned,
+    /// The clouds, behind a self-signed certificate for localhost as `openssl req -x509` makes it: CA:TRUE.
+    /// [`crate::Simulator::certificate`] has it, to be trusted.
+    SelfSignedCa,
     /// TCP RST as soon as a connection is there.
     ResetAfterAccept,
     /// Agrees to HTTP/2 where that is offered; whatever is asked, sends SETTINGS and GOAWAY and closes.
@@ -44,6 +47,7 @@ pub enum Listener {
 pub(crate) struct Extra {
     pub(crate) port: u16,
     pub(crate) connections: Arc<AtomicU64>,
+    pub(crate) certificate: String,
 }
 
 // RFC 9113: an empty SETTINGS frame, then GOAWAY with last stream 0 and ENHANCE_YOUR_CALM.
@@ -58,6 +62,7 @@ impl Listener {
             Self::ExpiredCertificate => Shown::Expired,
             Self::WrongHost => Shown::WrongHost,
             Self::SelfSigned => Shown::SelfSigned,
+            Self::SelfSignedCa => Shown::SelfSignedCa,
             _ => Shown::Valid,
         }
     }
@@ -68,12 +73,12 @@ impl Listener {
             Self::GoAway => &["h2", "http/1.1"],
             _ => &["http/1.1"],
         };
-        let acceptor = authority.acceptor(self.certificate(), protocols)?;
+        let (acceptor, certificate) = authority.acceptor(self.certificate(), protocols)?;
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let port = socket.local_addr()?.port();
         let connections = Arc::new(AtomicU64::new(0));
         tokio::spawn(self.run(socket, acceptor, shared, Arc::clone(&connections)));
-        Ok(Extra { port, connections })
+        Ok(Extra { port, connections, certificate })
     }
 
     async fn run(self, socket: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>, connections: Arc<AtomicU64>) {
@@ -90,7 +95,7 @@ impl Listener {
 
     async fn serve(self, mut stream: TcpStream, acceptor: TlsAcceptor, shared: &Arc<Shared>) -> io::Result<()> {
         match self {
-            Self::ExpiredCertificate | Self::WrongHost | Self::SelfSigned => {
+            Self::ExpiredCertificate | Self::WrongHost | Self::SelfSigned | Self::SelfSignedCa => {
                 server::serve(stream, acceptor, shared).await
             }
             Self::ResetAfterAccept => reset_on_close(&stream),

@@ -2,11 +2,12 @@
 
 use std::{error, fmt};
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::{
     account::Account,
-    clouds::{NumspotApi, ScopeShape},
+    clouds::{BasicHeader, NumspotApi, ScopeShape},
     fault::{Fault, Times},
     life::Operation,
     record::Matcher,
@@ -21,6 +22,12 @@ pub struct Scenario {
     accounts: Vec<Account>,
     #[serde(default)]
     numspot: NumspotApi,
+    #[serde(default)]
+    basic_header: BasicHeader,
+    #[serde(default)]
+    clock_ahead_seconds: i64,
+    #[serde(default)]
+    longest_headers: Option<usize>,
     #[serde(default)]
     operations: Vec<Operation>,
     #[serde(default)]
@@ -66,6 +73,9 @@ impl Scenario {
             simulator.set_accounts(self.accounts);
         }
         simulator.numspot(self.numspot);
+        simulator.basic_header(self.basic_header);
+        simulator.clock_ahead(SignedDuration::from_secs(self.clock_ahead_seconds));
+        simulator.longest_headers(self.longest_headers);
         for operation in self.operations {
             simulator.put(operation);
         }
@@ -129,6 +139,16 @@ mod tests {
         let (yaml, _) = rest.split_once("```").unwrap();
         let scenario = Scenario::parse(yaml).unwrap();
         assert_eq!((scenario.accounts.len(), scenario.operations.len(), scenario.faults.len()), (1, 1, 2));
+    }
+
+    #[test]
+    fn each_trouble_of_the_readme_can_be_written() {
+        let readme = include_str!("../README.md");
+        let (_, rest) = readme.split_once("| trouble | lines |\n|---|---|\n").unwrap();
+        let lines = rest.split('`').filter(|line| line.starts_with("fault: "));
+        let yaml = lines.fold("faults:\n".to_owned(), |yaml, line| format!("{yaml}- {line}\n"));
+        let faults = Scenario::parse(&yaml).unwrap().faults;
+        assert_eq!(faults.len(), 10, "{yaml}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) enum Shown {
     Expired,
     WrongHost,
     SelfSigned,
+    SelfSignedCa,
 }
 
 pub(crate) struct Authority {
@@ -46,9 +47,11 @@ impl Authority {
         &self.pem
     }
 
+    /// What accepts connections, and the certificate that it shows, as PEM.
+    ///
     /// # Errors
     /// When the certificate can't be made or rustls refuses it.
-    pub(crate) fn acceptor(&self, shown: Shown, protocols: &[&str]) -> io::Result<TlsAcceptor> {
+    pub(crate) fn acceptor(&self, shown: Shown, protocols: &[&str]) -> io::Result<(TlsAcceptor, String)> {
         let names: &[&str] = match shown {
             Shown::WrongHost => &["elsewhere.example"],
             _ => &["localhost", "127.0.0.1", "::1"],
@@ -56,19 +59,26 @@ impl Authority {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
         params.distinguished_name.push(DnType::CommonName, "cloudop simulator");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if shown == Shown::SelfSignedCa {
+            // `openssl req -x509` sets these, and no key usage at all.
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.use_authority_key_identifier_extension = true;
+        } else {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        }
         if shown == Shown::Expired {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate = match shown {
-            Shown::SelfSigned => params.self_signed(&key),
+            Shown::SelfSigned | Shown::SelfSignedCa => params.self_signed(&key),
             _ => params.signed_by(&key, &self.issuer),
         }
         .map_err(io::Error::other)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        configure(certificate.der().clone(), key, protocols)
+        let acceptor = configure(certificate.der().clone(), key, protocols)?;
+        Ok((acceptor, certificate.pem()))
     }
 }
 

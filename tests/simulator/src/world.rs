@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
     account::Account,
-    clouds::{Cloud, NumspotApi, Refusal, Target},
-    fault::{Fault, Times},
+    clouds::{BasicHeader, Cloud, NumspotApi, Refusal, Target},
+    fault::{Answer, Fault, Times},
     http::{Reply, Request},
     life::{Key, Operation},
     play::{Life, Moment},
@@ -22,6 +22,10 @@ use crate::{
 /// The oldest requests are forgotten beyond this many.
 const REQUESTS_KEPT: usize = 50_000;
 
+const TOO_LONG: &str = "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>\r\n<body>\r\n\
+    <center><h1>400 Bad Request</h1></center>\r\n<center>Request Header Or Cookie Too Large</center>\r\n\
+    <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) accounts: Vec<Account>,
@@ -29,6 +33,11 @@ pub(crate) struct World {
     pub(crate) requests: VecDeque<RecordedRequest>,
     pub(crate) latency: Duration,
     pub(crate) numspot: NumspotApi,
+    pub(crate) basic_header: BasicHeader,
+    /// How far the clouds' clock is ahead of ours.
+    pub(crate) clock: SignedDuration,
+    /// The longest headers that are taken, in bytes.
+    pub(crate) longest_headers: Option<usize>,
     pub(crate) speed: f64,
     minted: BTreeMap<String, Minted>,
     admitted: BTreeMap<String, VecDeque<Instant>>,
@@ -42,6 +51,7 @@ struct Planned {
     fault: Fault,
     matcher: Matcher,
     times: Times,
+    struck: usize,
 }
 
 /// A token from a sign-in.
@@ -68,12 +78,20 @@ impl World {
             requests: VecDeque::new(),
             latency: Duration::ZERO,
             numspot: NumspotApi::default(),
+            basic_header: BasicHeader::default(),
+            clock: SignedDuration::ZERO,
+            longest_headers: None,
             speed,
             minted: BTreeMap::new(),
             admitted: BTreeMap::new(),
             faults: Vec::new(),
             serial: 0,
         }
+    }
+
+    /// The time by the clouds' clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::now().saturating_add(self.clock).unwrap_or_default()
     }
 
     pub(crate) fn put(&mut self, mut operation: Operation, now: Timestamp) -> Key {
@@ -129,7 +147,7 @@ impl World {
         if matches!(times, Times::Exactly(0)) {
             return number;
         }
-        self.faults.push(Planned { number, fault, matcher, times });
+        self.faults.push(Planned { number, fault, matcher, times, struck: 0 });
         number
     }
 
@@ -141,7 +159,8 @@ impl World {
     pub(crate) fn strike(&mut self, path: &str, cloud: Option<Cloud>, id: Option<&str>) -> Option<Fault> {
         let index = self.faults.iter().position(|planned| planned.matcher.matches(path, cloud, id))?;
         let planned = &mut self.faults[index];
-        let fault = planned.fault.clone();
+        let fault = planned.fault.turn(planned.struck);
+        planned.struck += 1;
         if let Times::Exactly(left) = &mut planned.times {
             *left = left.saturating_sub(1);
             if *left == 0 {
@@ -149,6 +168,16 @@ impl World {
             }
         }
         Some(fault)
+    }
+
+    /// As nginx does: the end of the connection over HTTP/2, its own 400 over HTTP/1.1.
+    pub(crate) fn refuse_long_headers(&self, request: &Request) -> Option<Answer> {
+        let length: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.longest_headers.filter(|longest| length > *longest)?;
+        if request.is_http2 {
+            return Some(Answer::GoAway);
+        }
+        Some(Answer::Reply(Reply::new(400, "text/html", TOO_LONG).header("Connection", "close")))
     }
 
     pub(crate) fn mint(&mut self, account: &str, token: String, expires: Timestamp, reach: Reach) {

@@ -26,6 +26,7 @@ mod ucs;
 
 pub use numspot::NumspotApi;
 pub(crate) use place::{Place, answer};
+pub use sign_in::BasicHeader;
 
 macro_rules! clouds {
     ($($(#[$doc:meta])+ $cloud:ident $name:literal $module:ident,)+) => {
@@ -62,6 +63,9 @@ clouds! {
     /// <https://docs.sbercloud.ru/managed-openshift/ug/topics/api/api-ref_task.html>
     SbercloudOpenshiftTask "sbercloudOpenshiftTask" sbercloud,
 }
+
+/// Whose gateway answers for a path that no cloud claims.
+const UNCLAIMED: Cloud = Cloud::HuaweiCceUpgrade;
 
 impl fmt::Display for Cloud {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,4 +225,44 @@ pub(crate) enum Refusal {
     Broken {
         status: u16,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    /// The code of a file of `src/`, without its tests.
+    fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            found.push((path.file_name().unwrap().to_str().unwrap().to_owned(), code.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_cloud_is_named_in_the_table_only() {
+        let mut found = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert!(found.len() > 20, "only {} files found", found.len());
+        for cloud in Cloud::ALL {
+            let name = format!("{cloud:?}");
+            let files: Vec<_> = found.iter().filter(|(_, code)| code.contains(&name)).map(|(file, _)| file).collect();
+            assert_eq!(files, ["mod.rs"], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_printed() {
+        for cloud in Cloud::ALL {
+            assert_eq!(serde_json::from_str::<Cloud>(&format!("\"{cloud}\"")).unwrap(), *cloud);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Cloud, Location, Refusal, Target,
+    Cloud, Location, Refusal, Target, UNCLAIMED,
     sign_in::{self, SignIn},
 };
 use crate::{
@@ -12,9 +12,6 @@ use crate::{
     http::{Reply, Request},
     world::World,
 };
-
-/// Whose gateway answers for a path that no cloud claims.
-const UNCLAIMED: Cloud = Cloud::HuaweiCceUpgrade;
 
 /// Where a request leads.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,16 +102,20 @@ impl Place {
 pub(crate) fn answer(world: &mut World, request: &Request, now: Timestamp) -> (Answer, Place) {
     let place = Place::of(request.path());
     let request_id = request_id(world.serial());
+    if let Some(answer) = world.refuse_long_headers(request) {
+        return (answer, place);
+    }
     let fault = world.strike(&request.path_and_query, place.cloud(), place.id());
     let mut truth = || place.reply(world, request, now).unwrap_or_else(|refusal| place.refuse(&refusal, &request_id));
     let mut answer = match fault {
         Some(fault) => fault.answer(&place, request, &request_id, truth),
         None => Answer::Reply(truth()),
     };
-    if let Answer::Reply(reply) | Answer::Cut(reply) | Answer::Drip(reply) = &mut answer
-        && place.numbers_replies()
-    {
-        reply.headers.push(("X-Request-Id".to_owned(), request_id));
+    if let Some(reply) = answer.reply_mut() {
+        reply.date = Some(now);
+        if place.numbers_replies() {
+            reply.headers.push(("X-Request-Id".to_owned(), request_id));
+        }
     }
     (answer, place)
 }

@@ -7,6 +7,8 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use jiff::{SignedDuration, Timestamp};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Refusal;
@@ -15,6 +17,17 @@ use crate::{
     http::{Reply, Request},
     world::{Reach, World},
 };
+
+/// How NumSpot's sign-in reads a Basic header: the ID, a colon and the secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BasicHeader {
+    /// As they are.
+    #[default]
+    Raw,
+    /// Each encoded as a form has it: RFC 6749 2.3.1.
+    FormEncoded,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum SignIn {
@@ -107,7 +120,7 @@ fn numspot(world: &mut World, request: &Request, now: Timestamp) -> Result<Reply
     if form.get("grant_type") != Some("client_credentials") {
         return Err(Refusal::BadRequest("grant_type is not supported"));
     }
-    let (id, secret) = match (basic(request), form.get("client_id"), form.get("client_secret")) {
+    let (id, secret) = match (basic(request, world.basic_header), form.get("client_id"), form.get("client_secret")) {
         (Some(pair), ..) => pair,
         (None, Some(id), Some(secret)) => (id.to_owned(), secret.to_owned()),
         _ => return Err(Refusal::Unauthenticated),
@@ -222,11 +235,19 @@ fn mint(
     Ok((token, expires, seconds))
 }
 
-fn basic(request: &Request) -> Option<(String, String)> {
+fn basic(request: &Request, form: BasicHeader) -> Option<(String, String)> {
     let encoded = request.header("authorization")?.strip_prefix("Basic ")?;
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (id, secret) = decoded.split_once(':')?;
-    Some((id.to_owned(), secret.to_owned()))
+    Some(match form {
+        BasicHeader::Raw => (id.to_owned(), secret.to_owned()),
+        BasicHeader::FormEncoded => (decode(id)?, decode(secret)?),
+    })
+}
+
+fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
 }
 
 fn json_body(request: &Request) -> Result<Value, Refusal> {
