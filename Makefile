@@ -38,6 +38,10 @@ bench: toolchain ## measures it beside other operators, into docs/benchmarks.md 
 	@benches/build
 	@$${CARGO_TARGET_DIR:-target}/release/cloudop-bench $(BENCH)
 
+.PHONY: fmt
+fmt: toolchain ## formats the code
+	cargo fmt --all
+
 .PHONY: lint
 lint: toolchain ## formatting, and clippy with warnings denied
 	cargo fmt --all --check

@@ -324,19 +324,18 @@ async fn a_broken_transport_is_explained_in_equal_words(#[case] listener: Listen
 
 /// A server whose own certificate says that it is an authority's, put into `ca.crt` as it is.
 #[rstest::rstest]
-#[case::as_it_is(false, false, None)]
-#[case::expired(true, false, Some("the certificate of localhost has expired"))]
-#[case::for_another_host(false, true, Some("the certificate of localhost is for another host"))]
+#[case::as_it_is(Listener::SelfSignedCa, None)]
+#[case::expired(Listener::ExpiredSelfSignedCa, Some("the certificate of localhost has expired"))]
+#[case::for_another_host(Listener::WrongHostSelfSignedCa, Some("the certificate of localhost is for another host"))]
 #[tokio::test]
 async fn a_servers_own_certificate_is_trusted_for_its_names_and_its_time(
-    #[case] expired: bool,
-    #[case] elsewhere: bool,
+    #[case] listener: Listener,
     #[case] words: Option<&str>,
 ) {
     let mut bed = Bed::new().await;
-    let port = bed.listen(Listener::SelfSignedAuthority { expired, elsewhere }).await;
+    let port = bed.listen(listener).await;
     assert_eq!(bed.failure().await.kind, Unreachable, "the authority is another");
-    let own = bed.simulator.certificate_of(port).unwrap();
+    let own = bed.simulator.certificate(port).unwrap();
     bed.connection.ca = Some(format!("{}{own}", bed.simulator.ca_pem()));
     let result = bed.poll().await;
     match words {
@@ -344,7 +343,7 @@ async fn a_servers_own_certificate_is_trusted_for_its_names_and_its_time(
         Some(words) => assert!(result.unwrap_err().message.contains(words)),
     }
     let other = bed.listen(Listener::SelfSigned).await;
-    bed.connection.ca = Some(bed.simulator.certificate_of(other).unwrap());
+    bed.connection.ca = Some(bed.simulator.certificate(other).unwrap());
     bed.connection.endpoint = format!("https://localhost:{port}");
     assert_eq!(bed.failure().await.kind, Unreachable, "another server's certificate is not this one's");
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloudop_simulator::{Account, Cloud, Operation, RecordedRequest, Scope, Stage};
+use cloudop_simulator::{Account, BasicHeader, Cloud, Operation, RecordedRequest, Scope, Stage};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -138,7 +138,8 @@ fn check_poll(case: &Case, request: &RecordedRequest) {
 #[test]
 fn a_client_secret_goes_into_the_basic_header_encoded_and_raw_once_more_where_that_is_refused() {
     let bed = bed();
-    bed.simulator.account(Account::new("raw").credential("robot", "s3cret/+&", "").raw_basic());
+    bed.simulator.account(Account::new("raw").credential("robot", "s3cret/+&", ""));
+    bed.simulator.basic_header(BasicHeader::Raw);
     let key = Operation::new(Cloud::NumspotKubernetes, Scope::numspot("space", "cluster"), "raw");
     bed.simulator.put(key.stage(Stage::state("RUNNING")));
     bed.secret("raw", &[("clientId", "robot"), ("clientSecret", "s3cret/+&")]);

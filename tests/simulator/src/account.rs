@@ -17,9 +17,6 @@ pub struct Account {
     pub(crate) rate_limit: Option<RateLimit>,
     #[serde(default)]
     pub(crate) credential: Option<Credential>,
-    /// Whether its client ID and secret are taken from a Basic header as they stand there, not form-encoded.
-    #[serde(default)]
-    pub(crate) raw_basic: bool,
     #[serde(default, rename = "tokenSeconds", deserialize_with = "seconds")]
     pub(crate) token_lifetime: Option<Duration>,
 }
@@ -82,13 +79,6 @@ impl Account {
         if let Some(credential) = &mut self.credential {
             credential.security_token = Some(token.into());
         }
-        self
-    }
-
-    /// Has the client ID and secret in a Basic header as they are; by default they are form-encoded (RFC 6749, section
-    /// 2.3.1), and nothing else is taken.
-    pub fn raw_basic(mut self) -> Self {
-        self.raw_basic = true;
         self
     }
 

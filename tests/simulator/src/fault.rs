@@ -1,5 +1,7 @@
 //! What can go wrong between a client and a cloud, a name for each.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,6 +29,14 @@ pub enum Fault {
     /// These bytes instead of an HTTP message; then the connection is closed.
     #[serde(skip)]
     RawReply(Vec<u8>),
+    /// The true reply; a place in [`Self::InTurn`].
+    Truth,
+    /// These faults one after the other, a request each, then the first again.
+    InTurn(Vec<Fault>),
+    /// The true reply this many milliseconds later.
+    Late(u64),
+    /// The true reply under another status: a sign-in's 201 as a 200.
+    OtherStatus(u16),
     /// 200 with `Content-Length: 0`.
     EmptyBody,
     /// The first half of the document, as a complete HTTP message.
@@ -51,12 +61,19 @@ pub enum Fault {
     JsonString,
     /// A top-level member (the state's where there is one) stands there twice.
     DuplicateKeys,
+    /// In a list, `null` takes the place of its operations; what else stands beside them stays.
+    NullList,
+    /// In a list, the first operation has no `status`.
+    OddMember,
     /// A member is added with an array nested this deep.
     DeepNesting(usize),
     /// A member is added that brings the document to this many bytes.
     HugeBody(usize),
     /// 200, then a space every 50 ms until the client gives up.
     EndlessDrip,
+    /// The document brought to this many bytes as by [`Self::HugeBody`], of which the last never comes; the connection
+    /// stays open.
+    StalledBody(usize),
     /// `Content-Encoding: gzip`; about 1 MiB that unpacks to 1 GiB.
     GzipBomb,
     /// The request is read and never answered; the connection stays open.
@@ -101,6 +118,10 @@ pub enum Fault {
     ServerError {
         status: u16,
     },
+    /// The same, with a text that is another one in each reply.
+    DifferingError {
+        status: u16,
+    },
 }
 
 /// How often a fault strikes.
@@ -123,6 +144,10 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     Cut(Reply),
     Drip(Reply),
+    /// All but the last byte of the body.
+    Stall(Reply),
+    /// The connection ends, and with it all that is under way on it.
+    GoAway,
     Silence,
     /// The last one of its connection, which stays open.
     Last(Reply),
@@ -132,13 +157,34 @@ pub(crate) enum Answer {
 impl Answer {
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Reply(reply) | Self::Cut(reply) | Self::Drip(reply) | Self::Last(reply) => reply.status,
-            Self::Bytes(_) | Self::Silence | Self::Reset => 0,
+            Self::Reply(reply) | Self::Cut(reply) | Self::Drip(reply) | Self::Stall(reply) | Self::Last(reply) => {
+                reply.status
+            }
+            Self::Bytes(_) | Self::GoAway | Self::Silence | Self::Reset => 0,
+        }
+    }
+
+    /// What is sent of HTTP, if anything is.
+    pub(crate) fn reply_mut(&mut self) -> Option<&mut Reply> {
+        match self {
+            Self::Reply(reply) | Self::Cut(reply) | Self::Drip(reply) | Self::Stall(reply) | Self::Last(reply) => {
+                Some(reply)
+            }
+            Self::Bytes(_) | Self::GoAway | Self::Silence | Self::Reset => None,
         }
     }
 }
 
 impl Fault {
+    /// What strikes when this has struck `before` times already.
+    pub(crate) fn turn(&self, before: usize) -> Self {
+        match self {
+            Self::InTurn(faults) if faults.is_empty() => Self::Truth,
+            Self::InTurn(faults) => faults[before % faults.len()].turn(before / faults.len()),
+            other => other.clone(),
+        }
+    }
+
     /// The answer to `request`. `truth` is what the cloud would have said.
     pub(crate) fn answer(
         self,
@@ -154,12 +200,22 @@ impl Fault {
             Self::EndlessDrip => return Answer::Drip(Reply::json(200, &json!({}))),
             Self::NoAnswer => return Answer::Silence,
             Self::Freeze => return Answer::Last(truth()),
+            Self::StalledBody(bytes) => {
+                let mut reply = truth();
+                reply.body = Self::HugeBody(bytes).spoil(reply.body, place);
+                return Answer::Stall(reply);
+            }
             Self::Reset => return Answer::Reset,
             Self::Unauthorized => return refuse(Refusal::Unauthenticated),
             Self::Forbidden => return refuse(Refusal::Forbidden),
             Self::NotFound => return refuse(Refusal::Unknown),
             Self::NoSuchPath => return refuse(Refusal::NoSuchPath),
             Self::ServerError { status } => return refuse(Refusal::Broken { status }),
+            Self::DifferingError { status } => {
+                let mut reply = place.refuse(&Refusal::Broken { status }, request_id);
+                reply.body = mangle::append_to_errors(reply.body, &format!(" (trace {request_id})"));
+                reply
+            }
             Self::EchoToken => return refuse(Refusal::Echo(secrets_sent(request))),
             Self::Throttled { status, retry_after, twice } => {
                 return refuse(Refusal::Throttled {
@@ -170,7 +226,11 @@ impl Fault {
                         .collect(),
                 });
             }
-            Self::Status { code, headers, body } => Reply { status: code, headers, body: body.into_bytes() },
+            Self::Status { code, headers, body } => {
+                Reply { status: code, headers, body: body.into_bytes(), ..Reply::default() }
+            }
+            Self::Late(milliseconds) => Reply { delay: Duration::from_millis(milliseconds), ..truth() },
+            Self::OtherStatus(status) => Reply { status, ..truth() },
             Self::Redirect { code, to } => Reply::new(code, "text/plain", "").header("Location", to),
             Self::EmptyBody => Reply::new(200, "application/json", ""),
             Self::Html => Reply::new(200, "text/html; charset=utf-8", SIGN_IN_PAGE),
@@ -201,6 +261,8 @@ impl Fault {
             Self::JsonArray => [b"[".as_slice(), &body, b"]"].concat(),
             Self::JsonString => json!(String::from_utf8_lossy(&body)).to_string().into_bytes(),
             Self::DuplicateKeys => mangle::duplicate_key(body),
+            Self::NullList => mangle::null_list(body),
+            Self::OddMember => mangle::odd_member(body),
             Self::DeepNesting(depth) => {
                 mangle::append(body, format!(",\"deep\":{}{}", "[".repeat(depth), "]".repeat(depth)).as_bytes())
             }

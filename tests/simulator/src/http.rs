@@ -1,6 +1,6 @@
 //! HTTP/1.1 on a raw stream: reads requests, writes replies. By hand, so that faults control every byte.
 
-use std::io;
+use std::{io, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,6 +18,7 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) keep_alive: bool,
+    pub(crate) is_http2: bool,
 }
 
 impl Request {
@@ -45,11 +46,27 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// What its `Date` says; without it the time at which it is sent.
+    pub(crate) date: Option<Timestamp>,
+    /// How long it is held back.
+    pub(crate) delay: Duration,
 }
 
 impl Reply {
     pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: vec![("Content-Type".to_owned(), content_type.to_owned())], body: body.into() }
+        let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
+        Self { status, headers, body: body.into(), ..Self::default() }
+    }
+
+    pub(crate) fn date(&self) -> String {
+        http_date(self.date.unwrap_or_else(Timestamp::now))
+    }
+
+    /// Whether it is the last one of its connection.
+    pub(crate) fn closes(&self) -> bool {
+        self.headers
+            .iter()
+            .any(|(name, value)| name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case("close"))
     }
 
     pub(crate) fn json(status: u16, body: &Value) -> Self {
@@ -67,7 +84,7 @@ impl Reply {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str(&format!("Date: {}\r\n", http_date(Timestamp::now())));
+        head.push_str(&format!("Date: {}\r\n", self.date()));
         // RFC 9110: these statuses have no content, hence no length either.
         if let Some(length) = length.filter(|_| !matches!(self.status, 204 | 304)) {
             head.push_str(&format!("Content-Length: {length}\r\n"));
@@ -77,7 +94,7 @@ impl Reply {
     }
 }
 
-pub(crate) fn http_date(at: Timestamp) -> String {
+fn http_date(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 

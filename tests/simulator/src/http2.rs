@@ -11,7 +11,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::{
     fault::Answer,
-    http::{Reply, Request, http_date},
+    http::{Reply, Request},
     server::{DRIP_INTERVAL, Shared, decide},
 };
 
@@ -43,6 +43,10 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, nu
                 if end == End::Frozen {
                     std::future::pending::<()>().await;
                 }
+                if end == End::GoneAway {
+                    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    return poll_fn(|context| connection.poll_closed(context)).await.map_err(io::Error::other);
+                }
                 socket.set_linger(Some(Duration::ZERO))?;
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
@@ -63,6 +67,8 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, nu
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     Frozen,
+    /// GOAWAY with ENHANCE_YOUR_CALM, and the end.
+    GoneAway,
     Reset,
 }
 
@@ -78,6 +84,7 @@ async fn exchange(
         method: head.method.to_string(),
         path_and_query: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         headers: head.uri.authority().map(|host| ("host".to_owned(), host.to_string())).into_iter().collect(),
+        is_http2: true,
         ..Request::default()
     };
     for (name, value) in &head.headers {
@@ -116,6 +123,12 @@ async fn exchange(
                 tokio::time::sleep(DRIP_INTERVAL).await;
             }
         }
+        Answer::Stall(reply) => {
+            let mut stream = respond.send_response(with_length(&reply), false)?;
+            let most = reply.body.len().saturating_sub(1);
+            send(&mut stream, reply.body[..most].to_vec(), false).await?;
+            poll_fn(|context| stream.poll_reset(context)).await?;
+        }
         Answer::Silence => {
             poll_fn(|context| respond.poll_reset(context)).await?;
         }
@@ -126,6 +139,7 @@ async fn exchange(
             tokio::time::sleep(DRIP_INTERVAL).await;
             return Ok(Some((End::Frozen, respond)));
         }
+        Answer::GoAway => return Ok(Some((End::GoneAway, respond))),
         Answer::Reset => return Ok(Some((End::Reset, respond))),
     }
     Ok(None)
@@ -157,7 +171,7 @@ fn with_length(reply: &Reply) -> http::Response<()> {
 fn head_of(reply: &Reply) -> http::Response<()> {
     let mut head = http::Response::new(());
     *head.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or_default();
-    let date = ("Date".to_owned(), http_date(jiff::Timestamp::now()));
+    let date = ("Date".to_owned(), reply.date());
     for (name, value) in reply.headers.iter().chain([&date]) {
         if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value))
             && !OF_THE_CONNECTION.contains(&name.as_str())

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `simulator` | what a test holds: start, put, advance, fault, count |
 //! | `server`, `http`, `tls`, `listener` | connections and bytes |
-//! | `clouds` | one file per API: paths, shapes, refusals |
+//! | `clouds` | a file and a row for each API: paths, shapes, refusals |
 //! | `world` | all that the clouds know; no I/O |
 //! | `life`, `play` | scripted operations, and where they are at a moment |
 //! | `account`, `signature` | who may ask |
@@ -33,9 +33,9 @@ mod tls;
 mod world;
 
 pub use account::Account;
-pub use clouds::NumspotApi;
+pub use clouds::{BasicHeader, Cloud, NumspotApi};
 pub use fault::{Fault, Times};
-pub use life::{Cloud, Key, Operation, Scope, Stage, Task};
+pub use life::{Key, Operation, Scope, Stage, Task};
 pub use listener::Listener;
 pub use record::{Matcher, RecordedRequest};
 pub use scenario::{InvalidScenario, Scenario};

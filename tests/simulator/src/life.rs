@@ -1,76 +1,43 @@
 //! What a scripted operation is: the cloud it runs on, the stages it lives through, and the tasks seen in each.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
-/// One simulated API. The paths of the five do not collide, so one server speaks them all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Cloud {
-    /// <https://docs.numspot.com/docs/managed-services/kubernetes/actions/get-operation>
-    NumspotKubernetes,
-    /// <https://support.huaweicloud.com/api-cce/ShowUpgradeWorkFlow.html>
-    HuaweiCceUpgrade,
-    /// <https://support.huaweicloud.com/api-ucs/ShowFederationProgress.html>
-    HuaweiUcsFederation,
-    /// <https://docs.otc.t-systems.com/cloud-container-engine/api-ref/apis/cluster_management/reading_job_progress.html>
-    OtcCceJob,
-    /// <https://docs.sbercloud.ru/managed-openshift/ug/topics/api/api-ref_task.html>
-    SbercloudOpenshiftTask,
-}
+use crate::clouds::Cloud;
 
-impl fmt::Display for Cloud {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NumspotKubernetes => "numspotKubernetes",
-            Self::HuaweiCceUpgrade => "huaweiCceUpgrade",
-            Self::HuaweiUcsFederation => "huaweiUcsFederation",
-            Self::OtcCceJob => "otcCceJob",
-            Self::SbercloudOpenshiftTask => "sbercloudOpenshiftTask",
-        })
-    }
-}
-
-/// Where in a cloud an operation lives: what its path carries besides the operation's own ID.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where in a cloud an operation lives: what its path carries besides the operation's own ID. Each cloud's file has a
+/// constructor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     /// The space, project or service instance; empty for a fleet's federation, which has none.
-    #[serde(default, alias = "space", alias = "project", alias = "instance", rename = "owner")]
     pub(crate) owner: String,
-    #[serde(default)]
     pub(crate) cluster: String,
 }
 
 impl Scope {
-    fn new(owner: impl Into<String>, cluster: impl Into<String>) -> Self {
+    pub(crate) fn new(owner: impl Into<String>, cluster: impl Into<String>) -> Self {
         Self { owner: owner.into(), cluster: cluster.into() }
     }
+}
 
-    /// A cluster in a NumSpot space.
-    pub fn numspot(space: impl Into<String>, cluster: impl Into<String>) -> Self {
-        Self::new(space, cluster)
-    }
-
-    /// A CCE cluster in a Huawei Cloud project.
-    pub fn cce(project: impl Into<String>, cluster: impl Into<String>) -> Self {
-        Self::new(project, cluster)
-    }
-
-    /// Huawei UCS: the operation's ID is the fleet's, and nothing else stands in the path.
-    pub fn ucs() -> Self {
-        Self::default()
-    }
-
-    /// An Open Telekom Cloud project.
-    pub fn otc(project: impl Into<String>) -> Self {
-        Self::new(project, "")
-    }
-
-    /// A SberCloud service instance (vDC).
-    pub fn sbercloud(instance: impl Into<String>) -> Self {
-        Self::new(instance, "")
+/// In a scenario the owner stands under the word that a cloud has for it ([`crate::clouds::ScopeShape`]).
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let mut scope = Self::default();
+        let is_owner = |word: &str| Cloud::ALL.iter().any(|cloud| cloud.api().scope().owner == Some(word));
+        for (name, value) in BTreeMap::<String, String>::deserialize(input)? {
+            let member = match name.as_str() {
+                "cluster" => &mut scope.cluster,
+                word if word == "owner" || is_owner(word) => &mut scope.owner,
+                _ => return Err(de::Error::custom(format!("unknown member {name:?} of a scope"))),
+            };
+            if !member.is_empty() {
+                return Err(de::Error::custom(format!("a scope has one owner: {name:?} is a second one")));
+            }
+            *member = value;
+        }
+        Ok(scope)
     }
 }
 
@@ -96,6 +63,8 @@ pub struct Operation {
     pub(crate) target: Resource,
     #[serde(default)]
     pub(crate) job_uid: Option<String>,
+    #[serde(default)]
+    pub(crate) repeats: bool,
     pub(crate) stages: Vec<Stage>,
 }
 
@@ -118,6 +87,7 @@ impl Operation {
             kind: String::new(),
             target: Resource::default(),
             job_uid: None,
+            repeats: false,
             stages: Vec::new(),
         }
     }
@@ -143,6 +113,12 @@ impl Operation {
 
     pub fn stage(mut self, stage: Stage) -> Self {
         self.stages.push(stage);
+        self
+    }
+
+    /// After the last stage the first comes again: a cloud that cannot make up its mind.
+    pub fn repeats(mut self) -> Self {
+        self.repeats = true;
         self
     }
 

@@ -29,14 +29,13 @@ pub enum Listener {
     WrongHost,
     /// The clouds, behind a certificate that the simulator's CA did not sign.
     SelfSigned,
-    /// The clouds, behind a certificate as `openssl req -x509` makes it: signed by itself and saying that it is an
-    /// authority's; perhaps of 2020, perhaps for `elsewhere.example`.
-    SelfSignedAuthority {
-        /// Of 2020.
-        expired: bool,
-        /// For `elsewhere.example`.
-        elsewhere: bool,
-    },
+    /// The clouds, behind a self-signed certificate for localhost as `openssl req -x509` makes it: CA:TRUE.
+    /// [`crate::Simulator::certificate`] has it, to be trusted.
+    SelfSignedCa,
+    /// As that, of 2020.
+    ExpiredSelfSignedCa,
+    /// As that, for `elsewhere.example`.
+    WrongHostSelfSignedCa,
     /// TCP RST as soon as a connection is there.
     ResetAfterAccept,
     /// Agrees to HTTP/2 where that is offered; whatever is asked, sends SETTINGS and GOAWAY and closes.
@@ -51,9 +50,8 @@ pub enum Listener {
 #[derive(Debug)]
 pub(crate) struct Extra {
     pub(crate) port: u16,
-    /// The certificate that it shows, in PEM.
-    pub(crate) certificate: String,
     pub(crate) connections: Arc<AtomicU64>,
+    pub(crate) certificate: String,
 }
 
 // RFC 9113: an empty SETTINGS frame, then GOAWAY with last stream 0 and ENHANCE_YOUR_CALM.
@@ -68,7 +66,9 @@ impl Listener {
             Self::ExpiredCertificate => Shown::Expired,
             Self::WrongHost => Shown::WrongHost,
             Self::SelfSigned => Shown::SelfSigned,
-            Self::SelfSignedAuthority { expired, elsewhere } => Shown::SelfSignedAuthority { expired, elsewhere },
+            Self::SelfSignedCa => Shown::SelfSignedCa,
+            Self::ExpiredSelfSignedCa => Shown::ExpiredSelfSignedCa,
+            Self::WrongHostSelfSignedCa => Shown::WrongHostSelfSignedCa,
             _ => Shown::Valid,
         }
     }
@@ -84,7 +84,7 @@ impl Listener {
         let port = socket.local_addr()?.port();
         let connections = Arc::new(AtomicU64::new(0));
         tokio::spawn(self.run(socket, acceptor, shared, Arc::clone(&connections)));
-        Ok(Extra { port, certificate, connections })
+        Ok(Extra { port, connections, certificate })
     }
 
     async fn run(self, socket: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>, connections: Arc<AtomicU64>) {
@@ -101,7 +101,7 @@ impl Listener {
 
     async fn serve(self, mut stream: TcpStream, acceptor: TlsAcceptor, shared: &Arc<Shared>) -> io::Result<()> {
         match self {
-            Self::ExpiredCertificate | Self::WrongHost | Self::SelfSigned | Self::SelfSignedAuthority { .. } => {
+            Self::ExpiredCertificate | Self::WrongHost | Self::SelfSigned | Self::SelfSignedCa | Self::ExpiredSelfSignedCa | Self::WrongHostSelfSignedCa => {
                 server::serve(stream, acceptor, shared).await
             }
             Self::ResetAfterAccept => reset_on_close(&stream),

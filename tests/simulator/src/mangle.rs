@@ -36,6 +36,9 @@ pub(crate) fn duplicate_key(body: Vec<u8>) -> Vec<u8> {
 const TEXTS: [&str; 9] =
     ["progress", "reason", "command", "taskType", "operationType", "type", "message", "detail", "resourceName"];
 
+/// Members that say what went wrong.
+const ERRORS: [&str; 6] = ["errorMessage", "error_msg", "error_description", "title", "message", "error"];
+
 /// Appends `escaped` (JSON's own escapes, as they stand) to every such text.
 pub(crate) fn append_to_texts(body: Vec<u8>, escaped: &str) -> Vec<u8> {
     // Not every JSON escape can be held by a Rust string, so a placeholder goes through the serializer.
@@ -43,23 +46,66 @@ pub(crate) fn append_to_texts(body: Vec<u8>, escaped: &str) -> Vec<u8> {
     let Ok(mut document) = serde_json::from_slice(&body) else {
         return body;
     };
-    visit(&mut document, PLACEHOLDER);
+    extend(&mut document, &TEXTS, PLACEHOLDER);
     document.to_string().replace(PLACEHOLDER, escaped).into_bytes()
 }
 
-fn visit(value: &mut Value, suffix: &str) {
+/// Appends `suffix` to every text that says what went wrong.
+pub(crate) fn append_to_errors(body: Vec<u8>, suffix: &str) -> Vec<u8> {
+    let Ok(mut document) = serde_json::from_slice(&body) else {
+        return body;
+    };
+    extend(&mut document, &ERRORS, suffix);
+    document.to_string().into_bytes()
+}
+
+fn extend(value: &mut Value, names: &[&str], suffix: &str) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| visit(item, suffix)),
+        Value::Array(items) => items.iter_mut().for_each(|item| extend(item, names, suffix)),
         Value::Object(members) => {
             for (key, member) in members {
                 match member {
-                    Value::String(text) if TEXTS.contains(&key.as_str()) => text.push_str(suffix),
-                    other => visit(other, suffix),
+                    Value::String(text) if names.contains(&key.as_str()) => text.push_str(suffix),
+                    other => extend(other, names, suffix),
                 }
             }
         }
         _ => {}
     }
+}
+
+/// Members that hold a list's operations; a list may also be a bare array.
+const LISTS: [&str; 3] = ["operations", "items", "tasks"];
+
+/// What a list's operations are replaced with by `change`. Any other document stays as it is.
+fn change_list(body: Vec<u8>, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let Ok(mut document) = serde_json::from_slice::<Value>(&body) else {
+        return body;
+    };
+    let list = match &mut document {
+        list @ Value::Array(_) => Some(list),
+        Value::Object(members) => {
+            members.iter_mut().find(|(name, _)| LISTS.contains(&name.as_str())).map(|(_, list)| list)
+        }
+        _ => None,
+    };
+    match list {
+        Some(list) if list.is_array() => change(list),
+        _ => return body,
+    }
+    document.to_string().into_bytes()
+}
+
+pub(crate) fn null_list(body: Vec<u8>) -> Vec<u8> {
+    change_list(body, |list| *list = Value::Null)
+}
+
+pub(crate) fn odd_member(body: Vec<u8>) -> Vec<u8> {
+    change_list(body, |list| {
+        if let Some(first) = list.get_mut(0).and_then(Value::as_object_mut) {
+            first.remove("status");
+        }
+    })
 }
 
 pub(crate) fn replace_id(body: Vec<u8>, id: Option<&str>) -> Vec<u8> {

@@ -30,6 +30,8 @@ pub(crate) struct Span {
     pub(crate) changed: Option<Timestamp>,
 }
 
+const SHORTEST_REPEATED: SignedDuration = SignedDuration::from_millis(1);
+
 impl Life {
     pub(crate) fn new(operation: Operation, created: Timestamp) -> Self {
         Self { operation, created, entered: Vec::new(), polls: 0 }
@@ -72,6 +74,8 @@ impl Life {
                 return;
             };
             let length = SignedDuration::try_from_secs_f64(duration.as_secs_f64() / speed).unwrap_or_default();
+            // Stages of no length that repeat would have no end.
+            let length = if self.operation.repeats { length.max(SHORTEST_REPEATED) } else { length };
             match since.checked_add(length) {
                 Ok(end) if end <= now => self.enter(end),
                 _ => return,
@@ -85,11 +89,14 @@ impl Life {
     }
 
     fn current(&self) -> Option<&Stage> {
-        self.operation.stages.get(self.entered.len().checked_sub(1)?)
+        let entered = self.entered.len().checked_sub(1)?;
+        let stages = &self.operation.stages;
+        // `has_next` keeps an operation that does not repeat within its stages.
+        stages.get(entered % stages.len().max(1))
     }
 
     fn has_next(&self) -> bool {
-        self.entered.len() < self.operation.stages.len()
+        self.operation.repeats || self.entered.len() < self.operation.stages.len()
     }
 }
 
@@ -111,7 +118,7 @@ impl<'a> Moment<'a> {
     }
 
     fn past(&self) -> impl Iterator<Item = (&'a Stage, Timestamp)> + use<'a> {
-        self.operation.stages.iter().zip(self.entered.iter().copied())
+        self.operation.stages.iter().cycle().zip(self.entered.iter().copied())
     }
 }
 
@@ -149,7 +156,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::life::{Cloud, Scope};
+    use crate::{clouds::Cloud, life::Scope};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + second)
@@ -215,5 +222,20 @@ mod tests {
         assert_eq!(spans[1].end, Some(at(1)));
         assert_eq!(spans[2].end, None);
         assert_eq!(spans[2].start, Some(at(0)));
+    }
+
+    #[test]
+    fn stages_that_repeat_have_no_last_one() {
+        let stages = [Stage::state("Running").for_polls(1), Stage::state("odd").for_polls(2)];
+        let operation = Operation::new(Cloud::OtcCceJob, Scope::otc("p"), "j").repeats();
+        let mut life = Life::new(stages.into_iter().fold(operation, Operation::stage), at(0));
+        let words: Vec<_> = (0..6).filter_map(|n| word(&mut life, n)).collect();
+        assert_eq!(words, ["Running", "odd", "odd", "Running", "odd", "odd"]);
+        assert!(life.advance(at(6), 1.0));
+        let moment = life.poll(at(7), 1.0).unwrap();
+        assert_eq!((moment.stage.state.as_str(), moment.updated()), ("Running", at(6)));
+        let operation = Operation::new(Cloud::OtcCceJob, Scope::otc("p"), "j").repeats();
+        let mut instant = Life::new(operation.stage(Stage::state("Running").lasting(Duration::ZERO)), at(0));
+        assert_eq!(word(&mut instant, 1).as_deref(), Some("Running"));
     }
 }

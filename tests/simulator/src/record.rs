@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use crate::life::Cloud;
+use crate::clouds::Cloud;
 
 /// A request as it arrived, and the status it was answered with.
 #[derive(Clone, Debug)]

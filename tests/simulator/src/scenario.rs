@@ -2,13 +2,14 @@
 
 use std::{error, fmt};
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::{
     account::Account,
-    clouds::NumspotApi,
+    clouds::{BasicHeader, NumspotApi, ScopeShape},
     fault::{Fault, Times},
-    life::{Cloud, Operation},
+    life::Operation,
     record::Matcher,
     simulator::Simulator,
 };
@@ -21,6 +22,12 @@ pub struct Scenario {
     accounts: Vec<Account>,
     #[serde(default)]
     numspot: NumspotApi,
+    #[serde(default)]
+    basic_header: BasicHeader,
+    #[serde(default)]
+    clock_ahead_seconds: i64,
+    #[serde(default)]
+    longest_headers: Option<usize>,
     #[serde(default)]
     operations: Vec<Operation>,
     #[serde(default)]
@@ -66,6 +73,9 @@ impl Scenario {
             simulator.set_accounts(self.accounts);
         }
         simulator.numspot(self.numspot);
+        simulator.basic_header(self.basic_header);
+        simulator.clock_ahead(SignedDuration::from_secs(self.clock_ahead_seconds));
+        simulator.longest_headers(self.longest_headers);
         for operation in self.operations {
             simulator.put(operation);
         }
@@ -77,13 +87,7 @@ impl Scenario {
 }
 
 fn check(operation: &Operation) -> Result<(), InvalidScenario> {
-    let (owner, cluster) = match operation.cloud {
-        Cloud::NumspotKubernetes => (Some("space"), true),
-        Cloud::HuaweiCceUpgrade => (Some("project"), true),
-        Cloud::HuaweiUcsFederation => (None, false),
-        Cloud::OtcCceJob => (Some("project"), false),
-        Cloud::SbercloudOpenshiftTask => (Some("instance"), false),
-    };
+    let ScopeShape { owner, cluster } = operation.cloud.api().scope();
     let scope = &operation.scope;
     let invalid = |what: &str| {
         let Operation { cloud, id, .. } = operation;
@@ -138,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn each_trouble_of_the_readme_can_be_written() {
+        let readme = include_str!("../README.md");
+        let (_, rest) = readme.split_once("| trouble | lines |\n|---|---|\n").unwrap();
+        let lines = rest.split('`').filter(|line| line.starts_with("fault: "));
+        let yaml = lines.fold("faults:\n".to_owned(), |yaml, line| format!("{yaml}- {line}\n"));
+        let faults = Scenario::parse(&yaml).unwrap().faults;
+        assert_eq!(faults.len(), 10, "{yaml}");
+    }
+
+    #[test]
     fn every_kind_of_fault_can_be_written() {
         let scenario = Scenario::parse(
             "faults:
@@ -171,6 +185,8 @@ mod tests {
                 "negative",
             ),
             ("operations: [{cloud: aws, id: j, stages: []}]", "aws"),
+            ("operations: [{cloud: otcCceJob, scope: {region: r}, id: j, stages: []}]", "region"),
+            ("operations: [{cloud: otcCceJob, scope: {project: p, space: s}, id: j, stages: []}]", "one owner"),
         ] {
             let error = Scenario::parse(yaml).unwrap_err().to_string();
             assert!(error.contains(named), "{yaml}: {error}");

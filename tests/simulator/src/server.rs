@@ -110,7 +110,8 @@ pub(crate) async fn serve(stream: TcpStream, acceptor: TlsAcceptor, shared: &Arc
 
 pub(crate) fn decide(shared: &Shared, request: &Request, connection: u64) -> (Answer, Duration) {
     let mut world = shared.world();
-    let (answer, place) = clouds::answer(&mut world, request, Timestamp::now());
+    let now = world.now();
+    let (mut answer, place) = clouds::answer(&mut world, request, now);
     if shared.log {
         print(request, &answer, &place, connection);
     }
@@ -125,7 +126,8 @@ pub(crate) fn decide(shared: &Shared, request: &Request, connection: u64) -> (An
         cloud: place.cloud(),
         id: place.id().map(str::to_owned),
     });
-    (answer, world.latency)
+    let delay = answer.reply_mut().map(|reply| reply.delay).unwrap_or_default();
+    (answer, world.latency + delay)
 }
 
 fn print(request: &Request, answer: &Answer, place: &Place, connection: u64) {
@@ -146,7 +148,14 @@ fn print(request: &Request, answer: &Answer, place: &Place, connection: u64) {
 /// Sends the answer. False when the connection can't go on after it.
 async fn write(stream: &mut TlsStream<TcpStream>, answer: Answer) -> io::Result<bool> {
     match answer {
-        Answer::Reply(reply) => send(stream, &reply).await.map(|()| true),
+        Answer::Reply(reply) => send(stream, &reply).await.map(|()| !reply.closes()),
+        Answer::Stall(reply) => {
+            stream.write_all(&reply.head(Some(reply.body.len()))).await?;
+            stream.write_all(&reply.body[..reply.body.len().saturating_sub(1)]).await?;
+            stream.flush().await?;
+            drain(stream).await.map(|()| false)
+        }
+        Answer::GoAway => Ok(false),
         Answer::Bytes(bytes) => {
             stream.write_all(&bytes).await?;
             stream.flush().await.map(|()| false)

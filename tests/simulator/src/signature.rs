@@ -185,6 +185,7 @@ mod tests {
                 headers,
                 body: self.body.as_bytes().to_vec(),
                 keep_alive: true,
+                is_http2: false,
             };
             verify(&request, &accounts, now.parse().unwrap()).map(|(_, reach)| reach)
         }

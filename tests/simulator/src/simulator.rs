@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use tokio::{net::TcpListener, runtime};
 
 use crate::{
     account::Account,
-    clouds::NumspotApi,
+    clouds::{BasicHeader, NumspotApi},
     fault::{Fault, Times},
     life::{Key, Operation},
     listener::{Extra, Listener},
@@ -86,8 +86,8 @@ impl Simulator {
         };
         let shared = Arc::new(Shared::new(World::new(accounts, options.speed), options.log));
         let authority = Authority::new()?;
-        let (acceptor, _) =
-            authority.acceptor(Shown::Valid, if options.http2 { &["h2", "http/1.1"] } else { &["http/1.1"] })?;
+        let acceptor =
+            authority.acceptor(Shown::Valid, if options.http2 { &["h2", "http/1.1"] } else { &["http/1.1"] })?.0;
         let socket = std::net::TcpListener::bind(options.listen)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", options.listen)))?;
         socket.set_nonblocking(true)?;
@@ -148,9 +148,28 @@ impl Simulator {
         self.shared.world().numspot = api;
     }
 
+    /// How NumSpot's sign-in reads a Basic header.
+    pub fn basic_header(&self, form: BasicHeader) {
+        self.shared.world().basic_header = form;
+    }
+
+    /// Sets the clouds' clock this far ahead of ours, or behind: the `Date` of every reply, the times in it, the life of
+    /// tokens, and the age of a signature.
+    pub fn clock_ahead(&self, offset: SignedDuration) {
+        self.shared.world().clock = offset;
+    }
+
+    /// Takes no request whose headers' names and values have more bytes: over HTTP/2 the whole connection ends, as nginx
+    /// ends it; over HTTP/1.1 the answer is 400.
+    pub fn longest_headers(&self, bytes: Option<usize>) {
+        self.shared.world().longest_headers = bytes;
+    }
+
     /// Adds an operation, or replaces the one of the same key; its life begins anew.
     pub fn put(&self, operation: Operation) -> Key {
-        self.shared.world().put(operation, Timestamp::now())
+        let mut world = self.shared.world();
+        let now = world.now();
+        world.put(operation, now)
     }
 
     /// Forgets an operation. False if there was none.
@@ -161,8 +180,8 @@ impl Simulator {
     /// Begins the operation's next stage. False if there is none.
     pub fn advance(&self, key: &Key) -> bool {
         let mut world = self.shared.world();
-        let speed = world.speed;
-        world.lives.get_mut(key).is_some_and(|life| life.advance(Timestamp::now(), speed))
+        let (now, speed) = (world.now(), world.speed);
+        world.lives.get_mut(key).is_some_and(|life| life.advance(now, speed))
     }
 
     /// Plans a fault for the requests that match. Of several that match one request, the one planned first strikes.
@@ -219,17 +238,17 @@ impl Simulator {
         Ok(port)
     }
 
-    /// The certificate, in PEM, that the extra listener on `port` shows.
-    pub fn certificate_of(&self, port: u16) -> Option<String> {
-        self.extras().iter().find(|extra| extra.port == port).map(|extra| extra.certificate.clone())
-    }
-
     /// TCP connections that the extra listener on `port` has accepted.
     pub fn connections_to(&self, port: u16) -> u64 {
         self.extras()
             .iter()
             .find(|extra| extra.port == port)
             .map_or(0, |extra| extra.connections.load(Ordering::SeqCst))
+    }
+
+    /// The certificate, as PEM, that the extra listener on `port` shows.
+    pub fn certificate(&self, port: u16) -> Option<String> {
+        self.extras().iter().find(|extra| extra.port == port).map(|extra| extra.certificate.clone())
     }
 
     fn extras(&self) -> std::sync::MutexGuard<'_, Vec<Extra>> {

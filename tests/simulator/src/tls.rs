@@ -21,11 +21,15 @@ pub(crate) enum Shown {
     Expired,
     WrongHost,
     SelfSigned,
-    /// As `openssl req -x509` makes one: signed by itself and saying that it is an authority's.
-    SelfSignedAuthority {
-        expired: bool,
-        elsewhere: bool,
-    },
+    SelfSignedCa,
+    ExpiredSelfSignedCa,
+    WrongHostSelfSignedCa,
+}
+
+impl Shown {
+    fn is_ca(self) -> bool {
+        matches!(self, Self::SelfSignedCa | Self::ExpiredSelfSignedCa | Self::WrongHostSelfSignedCa)
+    }
 }
 
 pub(crate) struct Authority {
@@ -51,35 +55,38 @@ impl Authority {
         &self.pem
     }
 
-    /// What speaks TLS with a certificate of that kind, and the certificate in PEM.
+    /// What accepts connections, and the certificate that it shows, as PEM.
     ///
     /// # Errors
     /// When the certificate can't be made or rustls refuses it.
     pub(crate) fn acceptor(&self, shown: Shown, protocols: &[&str]) -> io::Result<(TlsAcceptor, String)> {
         let names: &[&str] = match shown {
-            Shown::WrongHost | Shown::SelfSignedAuthority { elsewhere: true, .. } => &["elsewhere.example"],
+            Shown::WrongHost | Shown::WrongHostSelfSignedCa => &["elsewhere.example"],
             _ => &["localhost", "127.0.0.1", "::1"],
         };
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
         params.distinguished_name.push(DnType::CommonName, "cloudop simulator");
-        if let Shown::SelfSignedAuthority { .. } = shown {
+        if shown.is_ca() {
+            // `openssl req -x509` sets these, and no key usage at all.
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.use_authority_key_identifier_extension = true;
         } else {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         }
-        if matches!(shown, Shown::Expired | Shown::SelfSignedAuthority { expired: true, .. }) {
+        if matches!(shown, Shown::Expired | Shown::ExpiredSelfSignedCa) {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate = match shown {
-            Shown::SelfSigned | Shown::SelfSignedAuthority { .. } => params.self_signed(&key),
+            shown if shown == Shown::SelfSigned || shown.is_ca() => params.self_signed(&key),
             _ => params.signed_by(&key, &self.issuer),
         }
         .map_err(io::Error::other)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        Ok((configure(certificate.der().clone(), key, protocols)?, certificate.pem()))
+        let acceptor = configure(certificate.der().clone(), key, protocols)?;
+        Ok((acceptor, certificate.pem()))
     }
 }
 

@@ -5,15 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
     account::Account,
-    clouds::{NumspotApi, Refusal, Target},
-    fault::{Fault, Times},
+    clouds::{BasicHeader, Cloud, NumspotApi, Refusal, Target},
+    fault::{Answer, Fault, Times},
     http::{Reply, Request},
-    life::{Cloud, Key, Operation},
+    life::{Key, Operation},
     play::{Life, Moment},
     record::{Matcher, RecordedRequest},
     signature,
@@ -22,6 +22,10 @@ use crate::{
 /// The oldest requests are forgotten beyond this many.
 const REQUESTS_KEPT: usize = 50_000;
 
+const TOO_LONG: &str = "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>\r\n<body>\r\n\
+    <center><h1>400 Bad Request</h1></center>\r\n<center>Request Header Or Cookie Too Large</center>\r\n\
+    <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) accounts: Vec<Account>,
@@ -29,6 +33,11 @@ pub(crate) struct World {
     pub(crate) requests: VecDeque<RecordedRequest>,
     pub(crate) latency: Duration,
     pub(crate) numspot: NumspotApi,
+    pub(crate) basic_header: BasicHeader,
+    /// How far the clouds' clock is ahead of ours.
+    pub(crate) clock: SignedDuration,
+    /// The longest headers that are taken, in bytes.
+    pub(crate) longest_headers: Option<usize>,
     pub(crate) speed: f64,
     minted: BTreeMap<String, Minted>,
     admitted: BTreeMap<String, VecDeque<Instant>>,
@@ -42,6 +51,7 @@ struct Planned {
     fault: Fault,
     matcher: Matcher,
     times: Times,
+    struck: usize,
 }
 
 /// A token from a sign-in.
@@ -68,12 +78,20 @@ impl World {
             requests: VecDeque::new(),
             latency: Duration::ZERO,
             numspot: NumspotApi::default(),
+            basic_header: BasicHeader::default(),
+            clock: SignedDuration::ZERO,
+            longest_headers: None,
             speed,
             minted: BTreeMap::new(),
             admitted: BTreeMap::new(),
             faults: Vec::new(),
             serial: 0,
         }
+    }
+
+    /// The time by the clouds' clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::now().saturating_add(self.clock).unwrap_or_default()
     }
 
     pub(crate) fn put(&mut self, mut operation: Operation, now: Timestamp) -> Key {
@@ -110,7 +128,7 @@ impl World {
             .filter_map(|(_, life)| {
                 let moment = life.poll(now, self.speed)?;
                 Some(match &moment.stage.raw {
-                    Some(raw) => without_envelope(raw),
+                    Some(raw) => target.cloud.api().listed(raw),
                     None => shape(&moment).to_string(),
                 })
             })
@@ -129,7 +147,7 @@ impl World {
         if matches!(times, Times::Exactly(0)) {
             return number;
         }
-        self.faults.push(Planned { number, fault, matcher, times });
+        self.faults.push(Planned { number, fault, matcher, times, struck: 0 });
         number
     }
 
@@ -141,7 +159,8 @@ impl World {
     pub(crate) fn strike(&mut self, path: &str, cloud: Option<Cloud>, id: Option<&str>) -> Option<Fault> {
         let index = self.faults.iter().position(|planned| planned.matcher.matches(path, cloud, id))?;
         let planned = &mut self.faults[index];
-        let fault = planned.fault.clone();
+        let fault = planned.fault.turn(planned.struck);
+        planned.struck += 1;
         if let Times::Exactly(left) = &mut planned.times {
             *left = left.saturating_sub(1);
             if *left == 0 {
@@ -149,6 +168,16 @@ impl World {
             }
         }
         Some(fault)
+    }
+
+    /// As nginx does: the end of the connection over HTTP/2, its own 400 over HTTP/1.1.
+    pub(crate) fn refuse_long_headers(&self, request: &Request) -> Option<Answer> {
+        let length: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.longest_headers.filter(|longest| length > *longest)?;
+        if request.is_http2 {
+            return Some(Answer::GoAway);
+        }
+        Some(Answer::Reply(Reply::new(400, "text/html", TOO_LONG).header("Connection", "close")))
     }
 
     pub(crate) fn mint(&mut self, account: &str, token: String, expires: Timestamp, reach: Reach) {
@@ -174,24 +203,15 @@ impl World {
         let (account, reach) = self.authenticate(target.cloud, request, now)?;
         let account = account.clone();
         self.throttle(&account)?;
-        let reaches = match (&reach, target.cloud) {
-            (Reach::Everything, _) | (Reach::Domain, Cloud::HuaweiUcsFederation) => true,
-            (Reach::Project(project), Cloud::HuaweiCceUpgrade | Cloud::OtcCceJob) => project == target.owner(),
-            _ => false,
-        };
-        if reaches && account.sees(target.owner()) { Ok(()) } else { Err(Refusal::Forbidden) }
+        let opens = target.cloud.api().front().opens(&reach, target.owner());
+        if opens && account.sees(target.owner()) { Ok(()) } else { Err(Refusal::Forbidden) }
     }
 
     fn authenticate(&self, cloud: Cloud, request: &Request, now: Timestamp) -> Result<(&Account, Reach), Refusal> {
-        let token = match cloud {
-            Cloud::NumspotKubernetes | Cloud::SbercloudOpenshiftTask => request.bearer(),
-            Cloud::HuaweiCceUpgrade | Cloud::HuaweiUcsFederation => request.header("x-auth-token"),
-            Cloud::OtcCceJob => request.header("x-auth-token").or_else(|| request.bearer()),
-        };
-        let signs = !matches!(cloud, Cloud::NumspotKubernetes | Cloud::SbercloudOpenshiftTask);
-        match token {
+        let front = cloud.api().front();
+        match front.token(request) {
             Some(token) => self.holder(token, now).ok_or(Refusal::Unauthenticated),
-            None if signs => signature::verify(request, &self.accounts, now),
+            None if front.signed => signature::verify(request, &self.accounts, now),
             None => Err(Refusal::Unauthenticated),
         }
     }
@@ -220,15 +240,5 @@ impl World {
         }
         let wait = recent.front().map_or(limit.per, |oldest| limit.per - now.duration_since(*oldest));
         Err(Refusal::Throttled { status: 429, retry_after: vec![wait.as_secs_f64().ceil().max(1.0).to_string()] })
-    }
-}
-
-/// SberCloud's reply for one task wraps it in `task`; its list does not.
-fn without_envelope(raw: &str) -> String {
-    match serde_json::from_str::<Value>(raw) {
-        Ok(Value::Object(mut document)) if document.len() == 1 => {
-            document.remove("task").map_or_else(|| raw.to_owned(), |task| task.to_string())
-        }
-        _ => raw.to_owned(),
     }
 }

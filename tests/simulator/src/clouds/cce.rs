@@ -4,27 +4,60 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Refusal, Target, gateway};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, gateway};
 use crate::{
-    http::Reply,
-    life::{Cloud, Scope, Task},
+    http::{Reply, Request},
+    life::{Scope, Task},
     play::Moment,
     world::World,
 };
 
-pub(super) fn locate(segments: &[&str]) -> Option<Target> {
-    let (project, cluster, id) = match segments {
-        ["api", "v3", "projects", project, "clusters", cluster, "operation", "upgradeworkflows"] => {
-            (project, cluster, None)
+pub(super) struct Api;
+
+impl CloudApi for Api {
+    fn locate(&self, segments: &[&str]) -> Option<Location> {
+        let (project, cluster, id) = match *segments {
+            ["api", "v3", "projects", project, "clusters", cluster, "operation", "upgradeworkflows"] => {
+                (project, cluster, None)
+            }
+            ["api", "v3", "projects", project, "clusters", cluster, "operation", "upgradeworkflows", id] => {
+                (project, cluster, Some(id))
+            }
+            _ => return None,
+        };
+        Some(Location::new(Scope::cce(project, cluster), id))
+    }
+
+    fn scope(&self) -> ScopeShape {
+        ScopeShape { owner: Some("project"), cluster: true }
+    }
+
+    fn front(&self) -> Front {
+        gateway::PROJECT
+    }
+
+    fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
+        refuse(refusal, request_id)
+    }
+
+    fn reply(&self, world: &mut World, target: &Target, _: &Request, now: Timestamp) -> Result<Reply, Refusal> {
+        if let Some(id) = &target.id {
+            return world.show(&target.key(id), now, workflow);
         }
-        ["api", "v3", "projects", project, "clusters", cluster, "operation", "upgradeworkflows", id] => {
-            (project, cluster, Some((*id).to_owned()))
-        }
-        _ => return None,
-    };
-    Some(Target { cloud: Cloud::HuaweiCceUpgrade, scope: Scope::cce(*project, *cluster), id, v2: false })
+        let items = world.list(target, now, workflow).join(",");
+        let body = format!(r#"{{"kind":"List","apiVersion":"v3","items":[{items}]}}"#);
+        Ok(Reply::new(200, "application/json", body))
+    }
 }
 
+impl Scope {
+    /// A CCE cluster in a Huawei Cloud project.
+    pub fn cce(project: impl Into<String>, cluster: impl Into<String>) -> Self {
+        Self::new(project, cluster)
+    }
+}
+
+/// The gateway's refusals, and the service's where the gateway has none.
 pub(super) fn refuse(refusal: &Refusal, request_id: &str) -> Reply {
     gateway::refuse(refusal, request_id).unwrap_or_else(|| service_error(refusal))
 }
@@ -42,15 +75,6 @@ pub(super) fn service_error(refusal: &Refusal) -> Reply {
         other => (500, "CCE.01500001", format!("{other:?}")),
     };
     Reply::json(status, &json!({"errorCode": code, "errorMessage": message}))
-}
-
-pub(super) fn reply(world: &mut World, target: &Target, now: Timestamp) -> Result<Reply, Refusal> {
-    if let Some(id) = &target.id {
-        return world.show(&target.key(id), now, workflow);
-    }
-    let items = world.list(target, now, workflow).join(",");
-    let body = format!(r#"{{"kind":"List","apiVersion":"v3","items":[{items}]}}"#);
-    Ok(Reply::new(200, "application/json", body))
 }
 
 fn workflow(moment: &Moment) -> Value {

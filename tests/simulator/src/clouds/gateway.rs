@@ -4,7 +4,15 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{clouds::Refusal, http::Reply};
+use super::{Front, Refusal, Takes};
+use crate::http::Reply;
+
+/// Before a service whose operations belong to a project.
+pub(crate) const PROJECT: Front =
+    Front { auth_token: true, bearer: false, signed: true, takes: Takes::Project, numbers_replies: true };
+
+/// Before a service of the whole account.
+pub(crate) const DOMAIN: Front = Front { takes: Takes::Domain, ..PROJECT };
 
 /// The gateway's own refusal; `None` where the service decides.
 pub(crate) fn refuse(refusal: &Refusal, request_id: &str) -> Option<Reply> {

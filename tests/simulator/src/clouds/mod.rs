@@ -1,44 +1,148 @@
-//! The five APIs: which path belongs to whom, who is let in, and what is said to those who are not.
+//! The clouds' APIs: a file for each, and the table that joins them.
+//!
+//! To add one, write its file (the struct `Api` in it, and a constructor of [`Scope`] where no other fits), name it
+//! below and add its row to the table. Nothing else names a cloud. What clouds of one vendor share is a module named for
+//! what it is, as `gateway` is.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::{
+    http::{Reply, Request},
+    life::{Key, Scope},
+    world::{Reach, World},
+};
 
 mod cce;
 mod gateway;
 mod numspot;
 mod otc;
+mod place;
 mod sbercloud;
 mod sign_in;
 mod ucs;
 
-use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
-
 pub use numspot::NumspotApi;
+pub(crate) use place::{Place, answer};
+pub use sign_in::BasicHeader;
 
-use crate::{
-    fault::Answer,
-    http::{Reply, Request},
-    life::{Cloud, Key, Scope},
-    world::World,
-};
-use sign_in::SignIn;
+macro_rules! clouds {
+    ($($(#[$doc:meta])+ $cloud:ident $name:literal $module:ident,)+) => {
+        /// One simulated API. Their paths do not collide, so one server speaks them all.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        pub enum Cloud {
+            $($(#[$doc])+ #[serde(rename = $name)] $cloud,)+
+        }
 
-/// What a path of one of the APIs names.
+        impl Cloud {
+            pub(crate) const ALL: &[Self] = &[$(Self::$cloud),+];
+
+            fn name(self) -> &'static str {
+                match self { $(Self::$cloud => $name,)+ }
+            }
+
+            pub(crate) fn api(self) -> &'static dyn CloudApi {
+                match self { $(Self::$cloud => &$module::Api,)+ }
+            }
+        }
+    };
+}
+
+// Of two that claim a path, the upper one has it.
+clouds! {
+    /// <https://docs.numspot.com/docs/managed-services/kubernetes/actions/get-operation>
+    NumspotKubernetes "numspotKubernetes" numspot,
+    /// <https://support.huaweicloud.com/api-cce/ShowUpgradeWorkFlow.html>
+    HuaweiCceUpgrade "huaweiCceUpgrade" cce,
+    /// <https://support.huaweicloud.com/api-ucs/ShowFederationProgress.html>
+    HuaweiUcsFederation "huaweiUcsFederation" ucs,
+    /// <https://docs.otc.t-systems.com/cloud-container-engine/api-ref/apis/cluster_management/reading_job_progress.html>
+    OtcCceJob "otcCceJob" otc,
+    /// <https://docs.sbercloud.ru/managed-openshift/ug/topics/api/api-ref_task.html>
+    SbercloudOpenshiftTask "sbercloudOpenshiftTask" sbercloud,
+}
+
+/// Whose gateway answers for a path that no cloud claims.
+const UNCLAIMED: Cloud = Cloud::HuaweiCceUpgrade;
+
+impl fmt::Display for Cloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The facts of one API.
+pub(crate) trait CloudApi: Sync {
+    /// What the path, split at its slashes and decoded, names; `None` where it is no path of this API.
+    fn locate(&self, segments: &[&str]) -> Option<Location>;
+
+    /// The first segment that makes a path this cloud's, even one that it does not have. `None`: it stands behind
+    /// Huawei's gateway, which answers for every path that nobody claims.
+    fn root(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What a scope of it consists of.
+    fn scope(&self) -> ScopeShape;
+
+    /// What stands before it.
+    fn front(&self) -> Front;
+
+    /// What an account must be allowed to see: the space, project or service instance, unless it is another thing.
+    fn owner<'a>(&self, target: &'a Target) -> &'a str {
+        &target.scope.owner
+    }
+
+    /// Whether the path is there at all now.
+    fn has(&self, _world: &World, _target: &Target) -> bool {
+        true
+    }
+
+    /// How it refuses, in its own words.
+    fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply;
+
+    /// What it answers to an account that may ask.
+    ///
+    /// # Errors
+    /// Where it knows no such operation, or refuses a part of the request.
+    fn reply(&self, world: &mut World, target: &Target, request: &Request, now: Timestamp) -> Result<Reply, Refusal>;
+
+    /// How the bytes scripted as the whole reply about one operation stand in a list.
+    fn listed(&self, raw: &str) -> String {
+        raw.to_owned()
+    }
+}
+
+/// What a path of an API names.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Location {
+    pub(crate) scope: Scope,
+    /// `None`: the list of the scope's operations.
+    pub(crate) id: Option<String>,
+    /// The API's version that the path belongs to, where its shape differs; else 0.
+    pub(crate) version: u8,
+}
+
+impl Location {
+    fn new(scope: Scope, id: Option<&str>) -> Self {
+        Self { scope, id: id.map(str::to_owned), version: 0 }
+    }
+}
+
+/// A location in a cloud.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     pub(crate) cloud: Cloud,
     pub(crate) scope: Scope,
-    /// `None`: the list of the scope's operations.
     pub(crate) id: Option<String>,
-    /// OTC's Job Management v2, whose shape differs.
-    pub(crate) v2: bool,
+    pub(crate) version: u8,
 }
 
 impl Target {
-    /// What an account must be allowed to see: the space, project or service instance, or else the fleet.
     pub(crate) fn owner(&self) -> &str {
-        match self.cloud {
-            Cloud::HuaweiUcsFederation => self.id.as_deref().unwrap_or_default(),
-            _ => &self.scope.owner,
-        }
+        self.cloud.api().owner(self)
     }
 
     fn key(&self, id: &str) -> Key {
@@ -46,13 +150,57 @@ impl Target {
     }
 }
 
-/// Where a request leads.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Place {
-    Operations(Target),
-    SignIn(SignIn),
-    /// No such path; the one whose gateway says so.
-    Nowhere(Cloud),
+/// Which parts a cloud's scopes have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScopeShape {
+    /// The cloud's word for what owns an operation, if anything does.
+    pub(crate) owner: Option<&'static str>,
+    pub(crate) cluster: bool,
+}
+
+/// What stands before a cloud's service: whom it lets in, and what it adds to every reply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Front {
+    /// Takes a token in `X-Auth-Token`, and looks there first.
+    pub(crate) auth_token: bool,
+    /// Takes a token in `Authorization: Bearer` (RFC 6750).
+    pub(crate) bearer: bool,
+    /// Takes requests signed with an access key.
+    pub(crate) signed: bool,
+    /// What a token from a sign-in, or a signature, may be limited to.
+    pub(crate) takes: Takes,
+    /// Its replies carry `X-Request-Id`.
+    pub(crate) numbers_replies: bool,
+}
+
+/// Which limited tokens open a cloud.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Takes {
+    /// None: this cloud's tokens have no limits.
+    Unlimited,
+    /// Those for the project asked for.
+    Project,
+    /// Those for a whole domain.
+    Domain,
+}
+
+impl Front {
+    /// A cloud whose tokens are Bearer tokens.
+    pub(crate) const BEARER: Self =
+        Self { auth_token: false, bearer: true, signed: false, takes: Takes::Unlimited, numbers_replies: false };
+
+    pub(crate) fn token<'a>(&self, request: &'a Request) -> Option<&'a str> {
+        let auth_token = self.auth_token.then(|| request.header("x-auth-token")).flatten();
+        auth_token.or_else(|| self.bearer.then(|| request.bearer()).flatten())
+    }
+
+    pub(crate) fn opens(&self, reach: &Reach, owner: &str) -> bool {
+        match (reach, self.takes) {
+            (Reach::Everything, _) | (Reach::Domain, Takes::Domain) => true,
+            (Reach::Project(project), Takes::Project) => project == owner,
+            _ => false,
+        }
+    }
 }
 
 /// Why a cloud does not answer with an operation.
@@ -79,159 +227,42 @@ pub(crate) enum Refusal {
     },
 }
 
-impl Place {
-    fn of(path: &str) -> Self {
-        let segments: Vec<String> = path
-            .split('/')
-            .skip(1)
-            .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
-            .collect();
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        // An empty segment is a doubled or trailing slash: no API has such a path.
-        let found = if segments.contains(&"") {
-            None
-        } else {
-            [numspot::locate, cce::locate, ucs::locate, otc::locate, sbercloud::locate]
-                .iter()
-                .find_map(|locate| locate(&segments))
-        };
-        if let Some(sign_in) = sign_in::locate(&segments) {
-            return Self::SignIn(sign_in);
-        }
-        match (found, segments.first()) {
-            (Some(target), _) => Self::Operations(target),
-            (None, Some(&"kubernetes")) => Self::Nowhere(Cloud::NumspotKubernetes),
-            (None, Some(&"openshift")) => Self::Nowhere(Cloud::SbercloudOpenshiftTask),
-            (None, _) => Self::Nowhere(Cloud::HuaweiCceUpgrade),
-        }
-    }
-
-    pub(crate) fn cloud(&self) -> Option<Cloud> {
-        match self {
-            Self::Operations(target) => Some(target.cloud),
-            Self::SignIn(_) | Self::Nowhere(_) => None,
-        }
-    }
-
-    pub(crate) fn id(&self) -> Option<&str> {
-        match self {
-            Self::Operations(target) => target.id.as_deref(),
-            Self::SignIn(_) | Self::Nowhere(_) => None,
-        }
-    }
-
-    /// Whether Huawei's gateway stands before it, which numbers its replies.
-    fn is_huawei(&self) -> bool {
-        match self {
-            Self::SignIn(sign_in) => matches!(sign_in, SignIn::Keystone | SignIn::KeystoneVersion),
-            Self::Operations(Target { cloud, .. }) | Self::Nowhere(cloud) => {
-                matches!(cloud, Cloud::HuaweiCceUpgrade | Cloud::HuaweiUcsFederation | Cloud::OtcCceJob)
-            }
-        }
-    }
-
-    pub(crate) fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
-        let mut reply = match self {
-            Self::SignIn(sign_in) => sign_in.refuse(refusal),
-            Self::Operations(Target { cloud, .. }) | Self::Nowhere(cloud) => match cloud {
-                Cloud::NumspotKubernetes => numspot::refuse(refusal),
-                Cloud::HuaweiCceUpgrade => cce::refuse(refusal, request_id),
-                Cloud::HuaweiUcsFederation => ucs::refuse(refusal, request_id),
-                Cloud::OtcCceJob => otc::refuse(refusal, request_id),
-                Cloud::SbercloudOpenshiftTask => sbercloud::refuse(refusal),
-            },
-        };
-        if let Refusal::Throttled { retry_after, .. } = refusal {
-            for value in retry_after {
-                reply = reply.header("Retry-After", value);
-            }
-        }
-        reply
-    }
-
-    fn reply(&self, world: &mut World, request: &Request, now: Timestamp) -> Result<Reply, Refusal> {
-        let target = match self {
-            Self::Operations(target) => target,
-            Self::SignIn(sign_in) => return sign_in.reply(world, request, now),
-            Self::Nowhere(_) => return Err(Refusal::NoSuchPath),
-        };
-        if target.cloud == Cloud::NumspotKubernetes && !world.numspot.has(target) {
-            return Err(Refusal::NoSuchPath);
-        }
-        if request.method != "GET" {
-            return Err(Refusal::NoSuchMethod);
-        }
-        world.admit(target, request, now)?;
-        match target.cloud {
-            Cloud::NumspotKubernetes => numspot::reply(world, target, request, now),
-            Cloud::HuaweiCceUpgrade => cce::reply(world, target, now),
-            Cloud::HuaweiUcsFederation => ucs::reply(world, target, now),
-            Cloud::OtcCceJob => otc::reply(world, target, now),
-            Cloud::SbercloudOpenshiftTask => sbercloud::reply(world, target, now),
-        }
-    }
-}
-
-/// The answer to a request, and where it led.
-pub(crate) fn answer(world: &mut World, request: &Request, now: Timestamp) -> (Answer, Place) {
-    let place = Place::of(request.path());
-    let request_id = request_id(world.serial());
-    let fault = world.strike(&request.path_and_query, place.cloud(), place.id());
-    let mut truth = || place.reply(world, request, now).unwrap_or_else(|refusal| place.refuse(&refusal, &request_id));
-    let mut answer = match fault {
-        Some(fault) => fault.answer(&place, request, &request_id, truth),
-        None => Answer::Reply(truth()),
-    };
-    if let Answer::Reply(reply) | Answer::Cut(reply) | Answer::Drip(reply) = &mut answer
-        && place.is_huawei()
-    {
-        reply.headers.push(("X-Request-Id".to_owned(), request_id));
-    }
-    (answer, place)
-}
-
-fn request_id(serial: u64) -> String {
-    // An odd factor keeps the numbers distinct and makes them look like the vendor's.
-    let number = u128::from(serial).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-    format!("{number:032x}")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
-    #[test]
-    fn each_path_has_one_owner() {
-        let place = |path: &str| match Place::of(path) {
-            Place::Operations(Target { cloud, id, v2, .. }) => (cloud, id.unwrap_or_default(), v2),
-            other => panic!("{path}: {other:?}"),
-        };
-        let found = |cloud, id: &str| (cloud, id.to_owned(), false);
-        use Cloud::*;
-        assert_eq!(place("/kubernetes/spaces/s/operations/o"), found(NumspotKubernetes, "o"));
-        assert_eq!(place("/kubernetes/spaces/s/clusters/c/operations"), found(NumspotKubernetes, ""));
-        let flows = "/api/v3/projects/p/clusters/c/operation/upgradeworkflows";
-        assert_eq!(place(flows), found(HuaweiCceUpgrade, ""));
-        assert_eq!(place(&format!("{flows}/w")), found(HuaweiCceUpgrade, "w"));
-        assert_eq!(place("/v1/clustergroups/f/federations/progress"), found(HuaweiUcsFederation, "f"));
-        assert_eq!(place("/api/v3/projects/p/jobs/j"), found(OtcCceJob, "j"));
-        assert_eq!(place("/api/v2/projects/p/jobs/j"), (OtcCceJob, "j".to_owned(), true));
-        assert_eq!(place("/api/v2/projects/p/jobs"), (OtcCceJob, String::new(), true));
-        assert_eq!(place("/openshift/v1/i/tasks"), found(SbercloudOpenshiftTask, ""));
-        assert_eq!(place("/openshift/v1/i/tasks/a%2Fb"), found(SbercloudOpenshiftTask, "a/b"));
+    /// The code of a file of `src/`, without its tests.
+    fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            found.push((path.file_name().unwrap().to_str().unwrap().to_owned(), code.to_owned()));
+        }
     }
 
     #[test]
-    fn a_path_that_is_not_the_apis_leads_nowhere() {
-        for (path, gateway) in [
-            ("/api/v3/projects/p/jobs/j/", Cloud::HuaweiCceUpgrade),
-            ("/api/v3/projects/p/jobs", Cloud::HuaweiCceUpgrade),
-            ("/api/v3/projects//jobs/j", Cloud::HuaweiCceUpgrade),
-            ("/kubernetes/spaces/s/operations", Cloud::NumspotKubernetes),
-            ("/openshift/v1/i/tasks/t/", Cloud::SbercloudOpenshiftTask),
-            ("/", Cloud::HuaweiCceUpgrade),
-        ] {
-            assert_eq!(Place::of(path), Place::Nowhere(gateway), "{path}");
+    fn a_cloud_is_named_in_the_table_only() {
+        let mut found = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert!(found.len() > 20, "only {} files found", found.len());
+        for cloud in Cloud::ALL {
+            let name = format!("{cloud:?}");
+            let files: Vec<_> = found.iter().filter(|(_, code)| code.contains(&name)).map(|(file, _)| file).collect();
+            assert_eq!(files, ["mod.rs"], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_printed() {
+        for cloud in Cloud::ALL {
+            assert_eq!(serde_json::from_str::<Cloud>(&format!("\"{cloud}\"")).unwrap(), *cloud);
         }
     }
 }

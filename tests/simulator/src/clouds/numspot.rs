@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refusal, Target};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target};
 use crate::{
     http::{Reply, Request},
-    life::{Cloud, Key, Scope},
+    life::{Key, Scope},
     play::Moment,
     world::World,
 };
@@ -28,76 +28,97 @@ pub enum NumspotApi {
     V1ListOnly,
 }
 
-impl NumspotApi {
-    pub(super) fn has(self, target: &Target) -> bool {
-        target.id.is_none() || self != Self::V1ListOnly
-    }
-}
-
 const LARGEST_PAGE: usize = 50;
 
-pub(super) fn locate(segments: &[&str]) -> Option<Target> {
-    let (space, cluster, id) = match segments {
-        ["kubernetes", "spaces", space, "operations", id] => (space, "", Some((*id).to_owned())),
-        ["kubernetes", "spaces", space, "clusters", cluster, "operations"] => (space, *cluster, None),
-        _ => return None,
-    };
-    Some(Target { cloud: Cloud::NumspotKubernetes, scope: Scope::numspot(*space, cluster), id, v2: false })
+pub(super) struct Api;
+
+impl CloudApi for Api {
+    fn locate(&self, segments: &[&str]) -> Option<Location> {
+        let (space, cluster, id) = match *segments {
+            ["kubernetes", "spaces", space, "operations", id] => (space, "", Some(id)),
+            ["kubernetes", "spaces", space, "clusters", cluster, "operations"] => (space, cluster, None),
+            _ => return None,
+        };
+        Some(Location::new(Scope::numspot(space, cluster), id))
+    }
+
+    fn root(&self) -> Option<&'static str> {
+        Some("kubernetes")
+    }
+
+    fn scope(&self) -> ScopeShape {
+        ScopeShape { owner: Some("space"), cluster: true }
+    }
+
+    fn front(&self) -> Front {
+        Front::BEARER
+    }
+
+    fn has(&self, world: &World, target: &Target) -> bool {
+        target.id.is_none() || world.numspot != NumspotApi::V1ListOnly
+    }
+
+    /// RFC 9457 problems with the vendor's URNs.
+    fn refuse(&self, refusal: &Refusal, _: &str) -> Reply {
+        let (status, name, title) = match refusal {
+            // A path that the platform lacks is not an unknown resource; how it says so is not documented.
+            Refusal::NoSuchPath => (404, "", "Not Found"),
+            Refusal::NoSuchMethod => (405, "", "Method Not Allowed"),
+            Refusal::BadRequest(_) => (400, "invalid_parameter", "Invalid parameter"),
+            Refusal::Unauthenticated | Refusal::ClockSkew => (401, "unauthenticated_access", "Unauthenticated access"),
+            Refusal::Forbidden | Refusal::Echo(_) => (403, "forbidden_access", "Forbidden access"),
+            Refusal::Unknown => (404, "resource_not_found", "Resource not found"),
+            Refusal::Throttled { status: 503, .. } => (503, "internal_error", "Service unavailable"),
+            Refusal::Throttled { status, .. } => (*status, "too_many_requests", "Too many requests"),
+            Refusal::Broken { status } => (*status, "internal_error", "Internal error"),
+        };
+        let kind = match name {
+            "" => "about:blank".to_owned(),
+            name => format!("urn:numspot:errors#{name}"),
+        };
+        let mut problem = json!({"type": kind, "title": title});
+        match refusal {
+            Refusal::BadRequest(why) => problem["detail"] = json!(why),
+            Refusal::Echo(sent) => problem["detail"] = json!(format!("{sent} may not do this")),
+            _ => {}
+        }
+        let reply = Reply::new(status, "application/problem+json", problem.to_string());
+        match status {
+            429 => reply.header("RateLimit-Remaining", "0"),
+            _ => reply,
+        }
+    }
+
+    fn reply(&self, world: &mut World, target: &Target, request: &Request, now: Timestamp) -> Result<Reply, Refusal> {
+        let host = request.header("host").unwrap_or("localhost").to_owned();
+        let api = world.numspot;
+        let shape = |moment: &Moment| operation(moment, api, &host);
+        if let Some(id) = &target.id {
+            // The path of one operation does not name its cluster.
+            let first = Key { cloud: target.cloud, scope: target.scope.clone(), id: String::new() };
+            let key = world
+                .lives
+                .range(first..)
+                .map(|(key, _)| key)
+                .take_while(|key| key.cloud == target.cloud && key.scope.owner == target.scope.owner)
+                .find(|key| key.id == *id);
+            let key = key.cloned().ok_or(Refusal::Unknown)?;
+            return world.show(&key, now, shape);
+        }
+        let operations = world.list(target, now, shape);
+        let body = match api {
+            NumspotApi::Documented => format!(r#"{{"operations":[{}]}}"#, operations.join(",")),
+            NumspotApi::V1 | NumspotApi::V1ListOnly => page(&operations, &request.query())?,
+        };
+        Ok(Reply::new(200, "application/json", body))
+    }
 }
 
-/// RFC 9457 problems with the vendor's URNs.
-pub(super) fn refuse(refusal: &Refusal) -> Reply {
-    let (status, name, title) = match refusal {
-        // A path that the platform lacks is not an unknown resource; how it says so is not documented.
-        Refusal::NoSuchPath => (404, "", "Not Found"),
-        Refusal::NoSuchMethod => (405, "", "Method Not Allowed"),
-        Refusal::BadRequest(_) => (400, "invalid_parameter", "Invalid parameter"),
-        Refusal::Unauthenticated | Refusal::ClockSkew => (401, "unauthenticated_access", "Unauthenticated access"),
-        Refusal::Forbidden | Refusal::Echo(_) => (403, "forbidden_access", "Forbidden access"),
-        Refusal::Unknown => (404, "resource_not_found", "Resource not found"),
-        Refusal::Throttled { status: 503, .. } => (503, "internal_error", "Service unavailable"),
-        Refusal::Throttled { status, .. } => (*status, "too_many_requests", "Too many requests"),
-        Refusal::Broken { status } => (*status, "internal_error", "Internal error"),
-    };
-    let kind = match name {
-        "" => "about:blank".to_owned(),
-        name => format!("urn:numspot:errors#{name}"),
-    };
-    let mut problem = json!({"type": kind, "title": title});
-    match refusal {
-        Refusal::BadRequest(why) => problem["detail"] = json!(why),
-        Refusal::Echo(sent) => problem["detail"] = json!(format!("{sent} may not do this")),
-        _ => {}
+impl Scope {
+    /// A cluster in a NumSpot space.
+    pub fn numspot(space: impl Into<String>, cluster: impl Into<String>) -> Self {
+        Self::new(space, cluster)
     }
-    let reply = Reply::new(status, "application/problem+json", problem.to_string());
-    match status {
-        429 => reply.header("RateLimit-Remaining", "0"),
-        _ => reply,
-    }
-}
-
-pub(super) fn reply(world: &mut World, target: &Target, request: &Request, now: Timestamp) -> Result<Reply, Refusal> {
-    let host = request.header("host").unwrap_or("localhost").to_owned();
-    let api = world.numspot;
-    let shape = |moment: &Moment| operation(moment, api, &host);
-    if let Some(id) = &target.id {
-        // The path of one operation does not name its cluster.
-        let first = Key { cloud: target.cloud, scope: target.scope.clone(), id: String::new() };
-        let key = world
-            .lives
-            .range(first..)
-            .map(|(key, _)| key)
-            .take_while(|key| key.cloud == target.cloud && key.scope.owner == target.scope.owner)
-            .find(|key| key.id == *id);
-        let key = key.cloned().ok_or(Refusal::Unknown)?;
-        return world.show(&key, now, shape);
-    }
-    let operations = world.list(target, now, shape);
-    let body = match api {
-        NumspotApi::Documented => format!(r#"{{"operations":[{}]}}"#, operations.join(",")),
-        NumspotApi::V1 | NumspotApi::V1ListOnly => page(&operations, &request.query())?,
-    };
-    Ok(Reply::new(200, "application/json", body))
 }
 
 /// A page of the list: `page[size]` (at most 50) items from where `page[nextToken]` points.

@@ -4,40 +4,62 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Refusal, Target, cce, gateway};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, cce, gateway};
 use crate::{
-    http::Reply,
-    life::{Cloud, Failure, Scope, Task},
+    http::{Reply, Request},
+    life::{Failure, Scope, Task},
     play::Moment,
     world::World,
 };
 
-pub(super) fn locate(segments: &[&str]) -> Option<Target> {
-    let (project, id, v2) = match segments {
-        ["api", "v3", "projects", project, "jobs", id] => (project, Some((*id).to_owned()), false),
-        ["api", "v2", "projects", project, "jobs", id] => (project, Some((*id).to_owned()), true),
-        ["api", "v2", "projects", project, "jobs"] => (project, None, true),
-        _ => return None,
-    };
-    Some(Target { cloud: Cloud::OtcCceJob, scope: Scope::otc(*project), id, v2 })
-}
+/// The version of Job Management whose paths begin with `/api/v2`, and whose documents differ.
+const V2: u8 = 2;
 
-/// Its documentation gives the service's own body for a refused token, unlike Huawei's.
-pub(super) fn refuse(refusal: &Refusal, request_id: &str) -> Reply {
-    match refusal {
-        Refusal::Unauthenticated => cce::service_error(refusal),
-        other => cce::refuse(other, request_id),
+pub(super) struct Api;
+
+impl CloudApi for Api {
+    fn locate(&self, segments: &[&str]) -> Option<Location> {
+        let (project, id, version) = match *segments {
+            ["api", "v3", "projects", project, "jobs", id] => (project, Some(id), 0),
+            ["api", "v2", "projects", project, "jobs", id] => (project, Some(id), V2),
+            ["api", "v2", "projects", project, "jobs"] => (project, None, V2),
+            _ => return None,
+        };
+        Some(Location { version, ..Location::new(Scope::otc(project), id) })
+    }
+
+    fn scope(&self) -> ScopeShape {
+        ScopeShape { owner: Some("project"), cluster: false }
+    }
+
+    fn front(&self) -> Front {
+        Front { bearer: true, ..gateway::PROJECT }
+    }
+
+    /// Its documentation gives the service's own body for a refused token, unlike Huawei's.
+    fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
+        match refusal {
+            Refusal::Unauthenticated => cce::service_error(refusal),
+            other => cce::refuse(other, request_id),
+        }
+    }
+
+    fn reply(&self, world: &mut World, target: &Target, _: &Request, now: Timestamp) -> Result<Reply, Refusal> {
+        match &target.id {
+            Some(id) if target.version == V2 => world.show(&target.key(id), now, job_v2),
+            Some(id) => world.show(&target.key(id), now, job_v3),
+            None => {
+                let jobs = world.list(target, now, job_v2).join(",");
+                Ok(Reply::new(200, "application/json", format!("[{jobs}]")))
+            }
+        }
     }
 }
 
-pub(super) fn reply(world: &mut World, target: &Target, now: Timestamp) -> Result<Reply, Refusal> {
-    match (&target.id, target.v2) {
-        (Some(id), false) => world.show(&target.key(id), now, job_v3),
-        (Some(id), true) => world.show(&target.key(id), now, job_v2),
-        (None, _) => {
-            let jobs = world.list(target, now, job_v2).join(",");
-            Ok(Reply::new(200, "application/json", format!("[{jobs}]")))
-        }
+impl Scope {
+    /// An Open Telekom Cloud project.
+    pub fn otc(project: impl Into<String>) -> Self {
+        Self::new(project, "")
     }
 }
 

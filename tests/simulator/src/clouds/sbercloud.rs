@@ -5,49 +5,82 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Refusal, Target};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target};
 use crate::{
-    http::Reply,
-    life::{Cloud, Scope},
+    http::{Reply, Request},
+    life::Scope,
     play::Moment,
     world::World,
 };
 
-pub(super) fn locate(segments: &[&str]) -> Option<Target> {
-    let (instance, id) = match segments {
-        ["openshift", "v1", instance, "tasks"] => (instance, None),
-        ["openshift", "v1", instance, "tasks", id] => (instance, Some((*id).to_owned())),
-        _ => return None,
-    };
-    Some(Target { cloud: Cloud::SbercloudOpenshiftTask, scope: Scope::sbercloud(*instance), id, v2: false })
-}
+pub(super) struct Api;
 
-/// The error body of a gRPC gateway, with google.rpc codes. The documentation of this API shows none; the vendor's
-/// newer ones do.
-pub(super) fn refuse(refusal: &Refusal) -> Reply {
-    let (status, code, message) = match refusal {
-        Refusal::NoSuchPath => (404, 5, "Not Found".to_owned()),
-        Refusal::NoSuchMethod => (405, 12, "Method Not Allowed".to_owned()),
-        Refusal::BadRequest(why) => (400, 3, (*why).to_owned()),
-        Refusal::Unauthenticated | Refusal::ClockSkew => (401, 16, "request is not authenticated".to_owned()),
-        Refusal::Forbidden => (403, 7, "permission denied".to_owned()),
-        Refusal::Echo(sent) => (403, 7, format!("permission denied for {sent}")),
-        Refusal::Unknown => (404, 5, "task not found".to_owned()),
-        Refusal::Throttled { status: 503, .. } => (503, 14, "service unavailable".to_owned()),
-        Refusal::Throttled { status, .. } => (*status, 8, "rate limit exceeded".to_owned()),
-        Refusal::Broken { status: 503 } => (503, 14, "service unavailable".to_owned()),
-        Refusal::Broken { status } => (*status, 13, "internal error".to_owned()),
-    };
-    Reply::json(status, &json!({"code": code, "message": message, "details": []}))
-}
-
-pub(super) fn reply(world: &mut World, target: &Target, now: Timestamp) -> Result<Reply, Refusal> {
-    if let Some(id) = &target.id {
-        return world.show(&target.key(id), now, |moment| json!({"task": task(moment)}));
+impl CloudApi for Api {
+    fn locate(&self, segments: &[&str]) -> Option<Location> {
+        let (instance, id) = match *segments {
+            ["openshift", "v1", instance, "tasks"] => (instance, None),
+            ["openshift", "v1", instance, "tasks", id] => (instance, Some(id)),
+            _ => return None,
+        };
+        Some(Location::new(Scope::sbercloud(instance), id))
     }
-    let tasks = world.list(target, now, task).join(",");
-    let body = format!(r#"{{"tasks":[{tasks}]}}"#);
-    Ok(Reply::new(200, "application/json", body))
+
+    fn root(&self) -> Option<&'static str> {
+        Some("openshift")
+    }
+
+    fn scope(&self) -> ScopeShape {
+        ScopeShape { owner: Some("instance"), cluster: false }
+    }
+
+    fn front(&self) -> Front {
+        Front::BEARER
+    }
+
+    /// The error body of a gRPC gateway, with google.rpc codes. The documentation of this API shows none; the vendor's
+    /// newer ones do.
+    fn refuse(&self, refusal: &Refusal, _: &str) -> Reply {
+        let (status, code, message) = match refusal {
+            Refusal::NoSuchPath => (404, 5, "Not Found".to_owned()),
+            Refusal::NoSuchMethod => (405, 12, "Method Not Allowed".to_owned()),
+            Refusal::BadRequest(why) => (400, 3, (*why).to_owned()),
+            Refusal::Unauthenticated | Refusal::ClockSkew => (401, 16, "request is not authenticated".to_owned()),
+            Refusal::Forbidden => (403, 7, "permission denied".to_owned()),
+            Refusal::Echo(sent) => (403, 7, format!("permission denied for {sent}")),
+            Refusal::Unknown => (404, 5, "task not found".to_owned()),
+            Refusal::Throttled { status: 503, .. } => (503, 14, "service unavailable".to_owned()),
+            Refusal::Throttled { status, .. } => (*status, 8, "rate limit exceeded".to_owned()),
+            Refusal::Broken { status: 503 } => (503, 14, "service unavailable".to_owned()),
+            Refusal::Broken { status } => (*status, 13, "internal error".to_owned()),
+        };
+        Reply::json(status, &json!({"code": code, "message": message, "details": []}))
+    }
+
+    fn reply(&self, world: &mut World, target: &Target, _: &Request, now: Timestamp) -> Result<Reply, Refusal> {
+        if let Some(id) = &target.id {
+            return world.show(&target.key(id), now, |moment| json!({"task": task(moment)}));
+        }
+        let tasks = world.list(target, now, task).join(",");
+        let body = format!(r#"{{"tasks":[{tasks}]}}"#);
+        Ok(Reply::new(200, "application/json", body))
+    }
+
+    /// The reply about one task wraps it in `task`; the list does not.
+    fn listed(&self, raw: &str) -> String {
+        match serde_json::from_str::<Value>(raw) {
+            Ok(Value::Object(mut document)) if document.len() == 1 => {
+                document.remove("task").map_or_else(|| raw.to_owned(), |task| task.to_string())
+            }
+            _ => raw.to_owned(),
+        }
+    }
+}
+
+impl Scope {
+    /// A SberCloud service instance (vDC).
+    pub fn sbercloud(instance: impl Into<String>) -> Self {
+        Self::new(instance, "")
+    }
 }
 
 fn task(moment: &Moment) -> Value {

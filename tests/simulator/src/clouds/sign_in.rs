@@ -8,6 +8,7 @@ use base64::{
 };
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Refusal;
@@ -16,6 +17,17 @@ use crate::{
     http::{Reply, Request},
     world::{Reach, World},
 };
+
+/// How NumSpot's sign-in reads a Basic header: the ID, a colon and the secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BasicHeader {
+    /// As they are.
+    #[default]
+    Raw,
+    /// Each encoded as a form has it: RFC 6749 2.3.1.
+    FormEncoded,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum SignIn {
@@ -44,6 +56,11 @@ pub(super) fn locate(segments: &[&str]) -> Option<SignIn> {
 }
 
 impl SignIn {
+    /// Whether its replies carry `X-Request-Id`, as Huawei's do.
+    pub(super) fn numbers_replies(self) -> bool {
+        matches!(self, Self::Keystone | Self::KeystoneVersion)
+    }
+
     pub(super) fn refuse(self, refusal: &Refusal) -> Reply {
         let (status, name, message) = match refusal {
             Refusal::NoSuchPath => (404, "not_found", "Not Found"),
@@ -103,15 +120,12 @@ fn numspot(world: &mut World, request: &Request, now: Timestamp) -> Result<Reply
     if form.get("grant_type") != Some("client_credentials") {
         return Err(Refusal::BadRequest("grant_type is not supported"));
     }
-    let account = match (basic(request), form.get("client_id"), form.get("client_secret")) {
-        (Some((id, secret)), ..) => {
-            let raw = find(world, &id, &secret).ok().filter(|account| account.raw_basic);
-            let decoded = || find(world, &form_decode(&id), &form_decode(&secret)).ok();
-            raw.or_else(|| decoded().filter(|account| !account.raw_basic)).ok_or(Refusal::Unauthenticated)?
-        }
-        (None, Some(id), Some(secret)) => find(world, id, secret)?,
+    let (id, secret) = match (basic(request, world.basic_header), form.get("client_id"), form.get("client_secret")) {
+        (Some(pair), ..) => pair,
+        (None, Some(id), Some(secret)) => (id.to_owned(), secret.to_owned()),
         _ => return Err(Refusal::Unauthenticated),
     };
+    let account = find(world, &id, &secret)?;
     let (token, _, seconds) = mint(world, &account, 3600, Reach::Everything, now)?;
     Ok(Reply::json(200, &json!({"access_token": token, "expires_in": seconds, "token_type": "Bearer"})))
 }
@@ -221,16 +235,19 @@ fn mint(
     Ok((token, expires, seconds))
 }
 
-fn basic(request: &Request) -> Option<(String, String)> {
+fn basic(request: &Request, form: BasicHeader) -> Option<(String, String)> {
     let encoded = request.header("authorization")?.strip_prefix("Basic ")?;
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (id, secret) = decoded.split_once(':')?;
-    Some((id.to_owned(), secret.to_owned()))
+    Some(match form {
+        BasicHeader::Raw => (id.to_owned(), secret.to_owned()),
+        BasicHeader::FormEncoded => (decode(id)?, decode(secret)?),
+    })
 }
 
-/// One value of a form.
-fn form_decode(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
 }
 
 fn json_body(request: &Request) -> Result<Value, Refusal> {

@@ -5,44 +5,68 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Refusal, Target,
+    CloudApi, Front, Location, Refusal, ScopeShape, Target,
     cce::micros,
     gateway,
     otc::{named, reason},
 };
 use crate::{
-    http::Reply,
-    life::{Cloud, Scope, Task},
+    http::{Reply, Request},
+    life::{Scope, Task},
     play::{Moment, Span},
     world::World,
 };
 
-pub(super) fn locate(segments: &[&str]) -> Option<Target> {
-    let ["v1", "clustergroups", fleet, "federations", "progress"] = segments else {
-        return None;
-    };
-    Some(Target { cloud: Cloud::HuaweiUcsFederation, scope: Scope::ucs(), id: Some((*fleet).to_owned()), v2: false })
+pub(super) struct Api;
+
+impl CloudApi for Api {
+    fn locate(&self, segments: &[&str]) -> Option<Location> {
+        let ["v1", "clustergroups", fleet, "federations", "progress"] = *segments else {
+            return None;
+        };
+        Some(Location::new(Scope::ucs(), Some(fleet)))
+    }
+
+    fn scope(&self) -> ScopeShape {
+        ScopeShape { owner: None, cluster: false }
+    }
+
+    fn front(&self) -> Front {
+        gateway::DOMAIN
+    }
+
+    /// The fleet.
+    fn owner<'a>(&self, target: &'a Target) -> &'a str {
+        target.id.as_deref().unwrap_or_default()
+    }
+
+    /// Codes: <https://support.huaweicloud.com/intl/en-us/usermanual-ucs/ucs_01_0091.html>
+    fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
+        let (status, code, message) = match refusal {
+            Refusal::Unauthenticated => (401, "UCS.00000018", "Authentication failed.".to_owned()),
+            Refusal::Forbidden => (403, "UCS.00000004", "Forbidden.".to_owned()),
+            Refusal::Echo(sent) => (403, "UCS.00000004", format!("Forbidden for {sent}.")),
+            Refusal::Unknown => (404, "UCS.00000013", "The requested resource does not exist.".to_owned()),
+            Refusal::BadRequest(why) => (400, "UCS.00000011", (*why).to_owned()),
+            Refusal::Broken { status } => (*status, "UCS.00000006", "Internal error.".to_owned()),
+            other => match gateway::refuse(other, request_id) {
+                Some(reply) => return reply,
+                None => (500, "UCS.00000006", format!("{other:?}")),
+            },
+        };
+        Reply::json(status, &json!({"error_code": code, "error_msg": message}))
+    }
+
+    fn reply(&self, world: &mut World, target: &Target, _: &Request, now: Timestamp) -> Result<Reply, Refusal> {
+        world.show(&target.key(target.owner()), now, federation)
+    }
 }
 
-/// Codes: <https://support.huaweicloud.com/intl/en-us/usermanual-ucs/ucs_01_0091.html>
-pub(super) fn refuse(refusal: &Refusal, request_id: &str) -> Reply {
-    let (status, code, message) = match refusal {
-        Refusal::Unauthenticated => (401, "UCS.00000018", "Authentication failed.".to_owned()),
-        Refusal::Forbidden => (403, "UCS.00000004", "Forbidden.".to_owned()),
-        Refusal::Echo(sent) => (403, "UCS.00000004", format!("Forbidden for {sent}.")),
-        Refusal::Unknown => (404, "UCS.00000013", "The requested resource does not exist.".to_owned()),
-        Refusal::BadRequest(why) => (400, "UCS.00000011", (*why).to_owned()),
-        Refusal::Broken { status } => (*status, "UCS.00000006", "Internal error.".to_owned()),
-        other => match gateway::refuse(other, request_id) {
-            Some(reply) => return reply,
-            None => (500, "UCS.00000006", format!("{other:?}")),
-        },
-    };
-    Reply::json(status, &json!({"error_code": code, "error_msg": message}))
-}
-
-pub(super) fn reply(world: &mut World, target: &Target, now: Timestamp) -> Result<Reply, Refusal> {
-    world.show(&target.key(target.owner()), now, federation)
+impl Scope {
+    /// Huawei UCS: the operation's ID is the fleet's, and nothing else stands in the path.
+    pub fn ucs() -> Self {
+        Self::default()
+    }
 }
 
 fn federation(moment: &Moment) -> Value {

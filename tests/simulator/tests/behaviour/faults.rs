@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use cloudop_simulator::{Cloud, Fault, Matcher, Simulator, Times};
+use cloudop_simulator::{Cloud, Fault, Matcher, Options, Scenario, Simulator, Stage, Times};
 use serde_json::Value;
 
-use crate::{PATHS, ask, client, send, start};
+use crate::{PATHS, ask, client, operation, operation_named, send, start};
 
 async fn bytes(sim: &Simulator, fault: Fault) -> Vec<u8> {
     let (_, path, (name, value)) = PATHS[3];
@@ -154,10 +154,9 @@ async fn a_fault_strikes_what_it_matches_as_often_as_told() {
 
 #[tokio::test]
 async fn a_fault_that_needs_no_reply_counts_as_no_poll() {
-    use cloudop_simulator::Stage;
     let sim = start().await;
     let (cloud, path, header) = PATHS[3];
-    sim.put(crate::operation(cloud).stage(Stage::state("Running").for_polls(1)).stage(Stage::state("Success")));
+    sim.put(operation(cloud).stage(Stage::state("Running").for_polls(1)).stage(Stage::state("Success")));
     sim.fault(Fault::ServerError { status: 500 }, Matcher::any(), 3);
     for _ in 0..3 {
         assert_eq!(ask(&sim, path, header).await.status, 500);
@@ -178,4 +177,128 @@ async fn a_drip_does_not_hold_up_others() {
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(!stuck.is_finished());
     stuck.abort();
+}
+
+/// For each cloud that has one the list with the operation of [`PATHS`], its index there, and where the list holds it.
+const LISTS: [(usize, &str, &str); 4] = [
+    (0, "/kubernetes/spaces/space/clusters/cluster/operations", "/operations"),
+    (1, "/api/v3/projects/project/clusters/cluster/operation/upgradeworkflows", "/items"),
+    (3, "/api/v2/projects/project/jobs", ""),
+    (4, "/openshift/v1/instance/tasks", "/tasks"),
+];
+
+#[tokio::test]
+async fn any_reply_can_be_written_in_a_scenario() {
+    let body = r#"{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.5","title":"Not Found","status":404}"#;
+    let yaml = format!(
+        "faults: [{{fault: {{status: {{code: 404, headers: [[Content-Type, application/problem+json]], body: '{body}'}}}}}}]"
+    );
+    let sim = start().await;
+    Scenario::parse(&yaml).unwrap().load(&sim);
+    for (_, path, header) in PATHS {
+        let answer = ask(&sim, path, header).await;
+        assert_eq!((answer.status, answer.text.as_str()), (404, body));
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_spoilt_and_its_operations_alone_are_not() {
+    let sim = start().await;
+    for (index, list, place) in LISTS {
+        let (cloud, path, header) = PATHS[index];
+        sim.put(operation_named(cloud, "op-2").stage(Stage::state("Running")));
+        let good = ask(&sim, list, header).await.body;
+        assert_eq!(good.pointer(place).unwrap().as_array().unwrap().len(), 2);
+
+        let fault = sim.fault(Fault::OddMember, Matcher::cloud(cloud), Times::Forever);
+        let odd = ask(&sim, list, header).await.body;
+        assert!(odd.pointer(&format!("{place}/0/status")).is_none() && odd.pointer(place).is_some(), "{odd}");
+        assert!(odd.pointer(&format!("{place}/1/status")).is_some(), "{odd}");
+        assert!(ask(&sim, path, header).await.text.contains("status"));
+        fault.clear();
+
+        let fault = sim.fault(Fault::NullList, Matcher::cloud(cloud), Times::Forever);
+        assert_eq!(ask(&sim, list, header).await.body.pointer(place), Some(&Value::Null));
+        assert!(ask(&sim, path, header).await.text.contains("Running"));
+        fault.clear();
+
+        let fault = sim.fault(Fault::NoAnswer, Matcher::lists().and_cloud(cloud), Times::Forever);
+        let (name, value) = header;
+        let silent = client(&sim).get(format!("{}{list}", sim.url())).header(name, value);
+        assert!(silent.timeout(Duration::from_millis(200)).send().await.unwrap_err().is_timeout());
+        assert_eq!(ask(&sim, path, header).await.status, 200);
+        fault.clear();
+    }
+}
+
+#[tokio::test]
+async fn an_error_has_another_text_each_time() {
+    let sim = start().await;
+    for (_, path, header) in PATHS {
+        sim.fault(Fault::ServerError { status: 500 }, Matcher::any(), 1);
+        let usual = ask(&sim, path, header).await.body;
+        sim.fault(Fault::DifferingError { status: 500 }, Matcher::any(), 2);
+        let (one, two) = (ask(&sim, path, header).await, ask(&sim, path, header).await);
+        assert_eq!((one.status, two.status), (500, 500));
+        assert_ne!(one.body, two.body);
+        for code in ["errorCode", "error_code", "type", "code"] {
+            assert!(one.body[code] == usual[code] && two.body[code] == usual[code], "{}", one.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn faults_take_turns() {
+    let sim = start().await;
+    let (_, path, header) = PATHS[4];
+    let yaml = "faults: [{fault: {inTurn: [unauthorized, {serverError: {status: 503}}, truth]}, times: 5}]";
+    Scenario::parse(yaml).unwrap().load(&sim);
+    let mut statuses = Vec::new();
+    for _ in 0..7 {
+        statuses.push(ask(&sim, path, header).await.status);
+    }
+    assert_eq!(statuses, [401, 503, 200, 401, 503, 200, 200]);
+    sim.fault(Fault::InTurn(Vec::new()), Matcher::any(), 1);
+    assert_eq!(ask(&sim, path, header).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reply_comes_late_and_holds_up_nobody() {
+    let sim = start().await;
+    let (cloud, path, header) = PATHS[3];
+    sim.fault(Fault::Late(700), Matcher::cloud(cloud), 1);
+    let began = Instant::now();
+    let late = async {
+        let answer = ask(&sim, path, header).await;
+        assert_eq!((answer.status, began.elapsed() >= Duration::from_millis(700)), (200, true));
+    };
+    let other = async {
+        assert_eq!(ask(&sim, PATHS[0].1, PATHS[0].2).await.status, 200);
+        assert!(began.elapsed() < Duration::from_millis(700));
+    };
+    tokio::join!(late, other);
+}
+
+#[tokio::test]
+async fn a_body_stalls_before_its_last_byte() {
+    for http2 in [false, true] {
+        let options = Options { http2, ..Options::default() };
+        let sim = Simulator::start_with(options).await.unwrap();
+        sim.put(operation(Cloud::OtcCceJob).stage(Stage::state("Running")));
+        sim.fault(Fault::StalledBody(200_000), Matcher::any(), 1);
+        let (_, path, (name, value)) = PATHS[3];
+        let client = client(&sim);
+        let request = || client.get(format!("{}{path}", sim.url())).header(name, value);
+        let mut reply = request().send().await.unwrap();
+        assert_eq!((reply.status().as_u16(), reply.content_length()), (200, Some(200_000)));
+        let mut came = 0;
+        while let Ok(chunk) = tokio::time::timeout(Duration::from_millis(500), reply.chunk()).await {
+            came += chunk.unwrap().unwrap().len();
+        }
+        assert_eq!(came, 199_999);
+        // It is the one stream that stalls, not a connection that others share.
+        assert_eq!(request().send().await.unwrap().status().as_u16(), 200);
+        assert_eq!(sim.connections(), if http2 { 1 } else { 2 });
+    }
 }

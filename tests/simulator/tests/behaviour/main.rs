@@ -27,6 +27,11 @@ pub const PATHS: [(Cloud, &str, (&str, &str)); 5] = [
 
 /// An operation where [`PATHS`] finds it.
 pub fn operation(cloud: Cloud) -> Operation {
+    operation_named(cloud, "op-1")
+}
+
+/// One beside it.
+pub fn operation_named(cloud: Cloud, id: &str) -> Operation {
     let scope = match cloud {
         Cloud::NumspotKubernetes => Scope::numspot("space", "cluster"),
         Cloud::HuaweiCceUpgrade => Scope::cce("project", "cluster"),
@@ -34,7 +39,7 @@ pub fn operation(cloud: Cloud) -> Operation {
         Cloud::OtcCceJob => Scope::otc("project"),
         Cloud::SbercloudOpenshiftTask => Scope::sbercloud("instance"),
     };
-    Operation::new(cloud, scope, "op-1").kind("CreateCluster").target("target-id", "target-name")
+    Operation::new(cloud, scope, id).kind("CreateCluster").target("target-id", "target-name")
 }
 
 /// A simulator with a running operation on each cloud.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cloudop_simulator::{Matcher, Simulator};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use cloudop_simulator::{Account, BasicHeader, Fault, Matcher, Scenario, Simulator};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -124,5 +126,83 @@ async fn a_signature_of_long_ago_has_its_own_code() {
         let request = client(&sim).get(url).header("X-Sdk-Date", date).header("Authorization", claim);
         let answer = send(request).await;
         assert_eq!((answer.status, &answer.body["error_code"]), (401, &json!(code)));
+    }
+}
+
+#[tokio::test]
+async fn a_basic_header_is_read_raw_or_form_encoded() {
+    let sim = start().await;
+    sim.account(Account::new("odd").credential("i+d", "s/ %41:x", ""));
+    let sign_in = async |header: &str| {
+        let request = post(&sim, "/iam/token", FORM, "grant_type=client_credentials");
+        send(request.header("Authorization", format!("Basic {}", STANDARD.encode(header)))).await.status
+    };
+    let (raw, encoded) = ("i+d:s/ %41:x", "i%2Bd:s%2F+%2541%3Ax");
+    assert_eq!((sign_in(raw).await, sign_in(encoded).await), (200, 401));
+    sim.basic_header(BasicHeader::FormEncoded);
+    assert_eq!((sign_in(raw).await, sign_in(encoded).await), (401, 200));
+    // What needs no encoding is the same in both.
+    sim.account(signing_account());
+    assert_eq!(sign_in("id:secret").await, 200);
+    assert_eq!(sign_in("id:%ff").await, 401);
+}
+
+#[tokio::test]
+async fn a_token_comes_under_another_status() {
+    let sim = signing_simulator().await;
+    let user = json!({"name": "id", "password": "secret", "domain": {"name": "domain"}});
+    let keystone = password(user, json!({"project": {"id": "project"}}));
+    sim.fault(Fault::OtherStatus(200), Matcher::path("/v3/auth/tokens"), 1);
+    let answer = send(post(&sim, "/v3/auth/tokens", JSON, keystone)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(opens(&sim, 1, answer.headers["x-subject-token"].to_str().unwrap()).await, 200);
+
+    sim.fault(Fault::OtherStatus(201), Matcher::path("/auth/token"), 1);
+    let answer = send(post(&sim, "/api/v1/auth/token", JSON, json!({"keyId": "id", "secret": "secret"}))).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(opens(&sim, 4, answer.body["access_token"].as_str().unwrap()).await, 200);
+}
+
+#[tokio::test]
+async fn a_sign_in_is_throttled_for_a_year() {
+    let sim = signing_simulator().await;
+    let yaml = "faults: [{fault: {throttled: {status: 429, retryAfter: '31536000'}}, match: {path: /iam/token}}]";
+    Scenario::parse(yaml).unwrap().load(&sim);
+    let fields = "grant_type=client_credentials&client_id=id&client_secret=secret";
+    for _ in 0..2 {
+        let answer = send(post(&sim, "/iam/token", FORM, fields)).await;
+        assert_eq!((answer.status, &answer.headers["retry-after"]), (429, &"31536000".parse().unwrap()));
+    }
+    assert_eq!(opens(&sim, 0, "let-me-in").await, 200);
+}
+
+#[tokio::test]
+async fn the_clouds_clock_is_not_ours() {
+    let day = SignedDuration::from_hours(24);
+    for (offset, yaml) in [(day, "clockAheadSeconds: 86400"), (-day, "clockAheadSeconds: -86400")] {
+        let sim = signing_simulator().await;
+        Scenario::parse(yaml).unwrap().load(&sim);
+        sim.account(signing_account().token_lifetime(Duration::from_secs(1)));
+        let theirs = Timestamp::now() + offset;
+        let near = |at: Timestamp| at.duration_since(theirs).abs() < SignedDuration::from_secs(60);
+
+        let user = json!({"name": "id", "password": "secret", "domain": {"name": "domain"}});
+        let body = password(user, json!({"project": {"id": "project"}}));
+        let answer = send(post(&sim, "/v3/auth/tokens", JSON, body)).await;
+        let date = answer.headers["date"].to_str().unwrap();
+        assert!(near(jiff::fmt::rfc2822::parse(date).unwrap().timestamp()), "{date}");
+        let time = |name: &str| answer.body["token"][name].as_str().unwrap().parse::<Timestamp>().unwrap();
+        assert!(near(time("issued_at")));
+        assert_eq!(time("expires_at").duration_since(time("issued_at")), SignedDuration::from_secs(1));
+        let token = answer.headers["x-subject-token"].to_str().unwrap();
+        assert_eq!(opens(&sim, 1, token).await, 200);
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert_eq!(opens(&sim, 1, token).await, 401);
+
+        let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let claim = "SDK-HMAC-SHA256 Access=id, SignedHeaders=x-sdk-date, Signature=00";
+        let url = format!("{}{}", sim.url(), PATHS[1].1);
+        let signed = send(client(&sim).get(url).header("X-Sdk-Date", now).header("Authorization", claim)).await;
+        assert_eq!(signed.body["error_code"], "APIGW.0303");
     }
 }

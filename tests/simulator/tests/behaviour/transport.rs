@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use cloudop_simulator::{Listener, Matcher, Options, Simulator};
+use cloudop_simulator::{Fault, Listener, Matcher, Options, Simulator};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -42,6 +42,7 @@ async fn broken_listeners_break_and_count() {
         (Listener::ExpiredCertificate, "Expired"),
         (Listener::WrongHost, "NotValidForName"),
         (Listener::SelfSigned, "UnknownIssuer"),
+        (Listener::SelfSignedCa, "CaUsedAsEndEntity"),
         (Listener::ResetAfterAccept, "ConnectionReset"),
         (Listener::GoAway, "SendRequest"),
         (Listener::PlainHttp, "InvalidContentType"),
@@ -95,4 +96,60 @@ async fn it_keeps_to_loopback() {
     ] {
         assert!(Simulator::start_with(options).await.is_err());
     }
+}
+
+/// Makes a client that trusts `pem` alone.
+fn trusting(pem: &str) -> reqwest::Client {
+    let certificate = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+    reqwest::Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_as_openssl_makes_it_says_that_it_is_an_authority() {
+    let sim = start().await;
+    let port = sim.listener(Listener::SelfSignedCa).await.unwrap();
+    let pem = sim.certificate(port).unwrap();
+    assert_ne!(pem, sim.ca_pem());
+    let error = trusting(&pem).get(format!("https://localhost:{port}/")).send().await.unwrap_err();
+    assert!(format!("{error:?}").contains("CaUsedAsEndEntity"), "{error:?}");
+    // One without CA:TRUE is an end entity of its own, which is trusted as it is.
+    let port = sim.listener(Listener::SelfSigned).await.unwrap();
+    let client = trusting(&sim.certificate(port).unwrap());
+    assert_eq!(client.get(format!("https://localhost:{port}/")).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn headers_that_are_too_long_end_a_shared_connection() {
+    let options = Options { http2: true, ..Options::default() };
+    let sim = Simulator::start_with(options).await.unwrap();
+    sim.longest_headers(Some(8192));
+    let client = client(&sim);
+    let get = |token: &str| client.get(format!("{}{}", sim.url(), PATHS[3].1)).header("X-Auth-Token", token).send();
+    assert_eq!(get(&"t".repeat(7000)).await.unwrap().status(), 401);
+
+    sim.fault(Fault::NoAnswer, Matcher::any(), 1);
+    let bystander = tokio::spawn(get("let-me-in"));
+    while sim.count(Matcher::any()) < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    get(&"t".repeat(20_000)).await.unwrap_err();
+    bystander.await.unwrap().unwrap_err();
+    assert_eq!(sim.connections(), 1);
+    assert_eq!(get("let-me-in").await.unwrap().status(), 404);
+    assert_eq!(sim.connections(), 2);
+    let statuses: Vec<u16> = sim.requests().iter().map(|request| request.status).collect();
+    assert_eq!(statuses, [401, 0, 0, 404]);
+}
+
+#[tokio::test]
+async fn headers_that_are_too_long_are_400_over_http_1() {
+    let sim = start().await;
+    sim.longest_headers(Some(8192));
+    let client = client(&sim);
+    let get = |token: &str| client.get(format!("{}{}", sim.url(), PATHS[3].1)).header("X-Auth-Token", token).send();
+    let refused = get(&"t".repeat(20_000)).await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("Request Header Or Cookie Too Large"));
+    assert_eq!(get("let-me-in").await.unwrap().status(), 200);
+    assert_eq!(sim.connections(), 2);
 }
