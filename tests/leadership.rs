@@ -36,6 +36,11 @@ impl Replicas {
     }
 
     fn start(&self, name: &str, server: Option<SocketAddr>) -> Replica {
+        self.start_on(name, name, server)
+    }
+
+    /// On the host of that name.
+    fn start_on(&self, name: &str, host: &str, server: Option<SocketAddr>) -> Replica {
         let cluster = ControlPlane::shared();
         let user = format!("{}-{name}", self.bed.namespace);
         let binding = ["create", "rolebinding", &user, "--role=follow", &format!("--user={user}")];
@@ -53,7 +58,7 @@ impl Replicas {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloudop-controller"));
         command
             .env("KUBECONFIG", kubeconfig)
-            .env("HOSTNAME", name)
+            .env("HOSTNAME", host)
             .args(["--watch-namespaces", &self.bed.namespace, "--allow-host", "localhost", "--allow-private-addresses"])
             .args(["--leader-election", "--leader-election-namespace", &self.bed.namespace])
             .args(["--metrics-address", &address.to_string()]);
@@ -261,4 +266,16 @@ fn two_shards_follow_what_their_labels_say_and_no_more() {
     let other = bed.controller(&["--watch-label-selector", "shard=two"]);
     bed.until_reason("two", "Succeeded", "OperationSucceeded");
     assert!(!one.logs().contains("two") && !other.logs().contains("name=\"one\""));
+}
+
+#[test]
+fn two_processes_of_one_host_name_do_not_both_lead() {
+    let replicas = Replicas::new();
+    let first = replicas.start_on("one", "host", None);
+    first.process.wait_for_log("leading", Duration::from_secs(30)).unwrap();
+    let second = replicas.start_on("two", "host", None);
+    second.process.wait_for_log("waiting to lead", Duration::from_secs(30)).unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    let leads = |replica: &Replica| replica.process.logs().lines().any(|line| line.contains(" leading"));
+    assert_eq!((leads(&first), leads(&second)), (true, false), "{}", second.process.logs());
 }

@@ -628,6 +628,71 @@ fn a_cloud_that_does_not_answer_one_account_holds_up_no_other() {
     assert!(start.elapsed() < Duration::from_secs(10), "zebra waited {:?}", start.elapsed());
 }
 
+/// A hundred objects of one list that the cloud does not answer.
+#[test]
+fn a_silent_list_is_told_to_all_who_are_in_it_at_once() {
+    let bed = bed();
+    let _silence = bed.simulator.fault(Fault::NoAnswer, Matcher::any(), Times::Forever);
+    let names: Vec<String> = (0..100).map(|n| format!("task{n}")).collect();
+    let manifests: Vec<String> = names
+        .iter()
+        .map(|name| Bed::operation(name, "sbercloudOpenshiftTask: {serviceInstanceId: s}", name, HOURLY))
+        .collect();
+    bed.apply(&manifests.join("---\n"));
+    let start = Instant::now();
+    let _controller = bed.controller(&[]);
+    for name in &names {
+        bed.until_reason(name, "UpstreamReachable", "Unreachable");
+    }
+    // A request has 20 s.
+    assert!(start.elapsed() < Duration::from_secs(40), "the last was told after {:?}", start.elapsed());
+    let asked = bed.simulator.count(Matcher::any());
+    assert!(asked <= 2, "{asked} requests");
+}
+
+#[test]
+fn a_new_object_takes_no_answer_from_before_it_was() {
+    let bed = bed();
+    let scope = || Scope::numspot("space", "cluster");
+    let put = |id: &str| {
+        bed.simulator.put(Operation::new(Cloud::NumspotKubernetes, scope(), id).stage(Stage::state("RUNNING")));
+        let provider = "numspotKubernetes: {region: eu-west-2, spaceId: space, clusterId: cluster}";
+        bed.apply(&Bed::operation(id, provider, id, HOURLY));
+    };
+    let _controller = bed.controller(&[]);
+    ["first", "second"].into_iter().for_each(put);
+    for name in ["first", "second"] {
+        bed.until_reason(name, "Succeeded", "Running");
+    }
+    // The list that was answered is good for nearly an hour, and lacks what begins now.
+    std::thread::sleep(Duration::from_secs(2));
+    put("third");
+    let status = bed.until("third", "seen", |status| status["trackingStartTime"].is_string());
+    assert_eq!(condition(&status, "Succeeded").unwrap()["reason"], "Running", "{status:#}");
+}
+
+#[test]
+fn a_secret_that_was_fixed_is_noticed_within_15_seconds_and_a_wrong_one_is_not_sent_more_often() {
+    let bed = bed();
+    job(&bed, "p1");
+    bed.secret("wrong", &[("token", "wrong")]);
+    bed.apply(&by_secret(&following("job", "p1", HOURLY), "wrong"));
+    let _controller = bed.controller(&[]);
+    bed.until_reason("job", "UpstreamReachable", "Unauthorized");
+    // The next try of the schedule comes after 30 s and the one after that a minute later.
+    let start = Instant::now();
+    eventually(LIMIT, "the second try", || match bed.simulator.count(about("p1")) {
+        2.. => Ok(()),
+        n => Err(format!("{n}")),
+    });
+    assert!(start.elapsed() > Duration::from_secs(20), "asked again after {:?}", start.elapsed());
+    bed.secret("wrong", &[("token", TOKEN)]);
+    let fixed = Instant::now();
+    bed.until_reason("job", "Succeeded", "Running");
+    assert!(fixed.elapsed() < Duration::from_secs(20), "noticed after {:?}", fixed.elapsed());
+    assert_eq!(bed.simulator.count(about("p1")), 3);
+}
+
 #[test]
 fn what_is_over_is_asked_for_no_more() {
     let bed = bed();

@@ -101,9 +101,12 @@ impl Listener {
 
     async fn serve(self, mut stream: TcpStream, acceptor: TlsAcceptor, shared: &Arc<Shared>) -> io::Result<()> {
         match self {
-            Self::ExpiredCertificate | Self::WrongHost | Self::SelfSigned | Self::SelfSignedCa | Self::ExpiredSelfSignedCa | Self::WrongHostSelfSignedCa => {
-                server::serve(stream, acceptor, shared).await
-            }
+            Self::ExpiredCertificate
+            | Self::WrongHost
+            | Self::SelfSigned
+            | Self::SelfSignedCa
+            | Self::ExpiredSelfSignedCa
+            | Self::WrongHostSelfSignedCa => server::serve(stream, acceptor, shared).await,
             Self::ResetAfterAccept => reset_on_close(&stream),
             Self::GoAway => {
                 let mut stream = acceptor.accept(stream).await?;

@@ -23,9 +23,9 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub enum BasicHeader {
     /// As they are.
-    #[default]
     Raw,
     /// Each encoded as a form has it: RFC 6749 2.3.1.
+    #[default]
     FormEncoded,
 }
 
