@@ -176,7 +176,7 @@ fn refuse_duplicate_keys(nodes: &[Node], texts: &str, object: usize) -> Result<(
     }
 }
 
-/// Mends what some clouds' encoders get wrong without harm to the rest: `NaN` and `Infinity` become null, the escape of
+/// Fixes what some clouds' encoders get wrong without harm to the rest: `NaN` and `Infinity` become null, the escape of
 /// half a surrogate pair becomes the replacement character.
 fn soften(text: &str) -> Cow<'_, str> {
     let mut out = String::new();

@@ -134,7 +134,8 @@ impl Default for Metrics {
         );
         registry.register(
             "status_writes",
-            "Writes of a status, by result: written, conflict or failed",
+            "Writes of a status, by result: written, conflict, failed, or held back so that no cloud can have one written as fast \
+             as it changes its words",
             metrics.status_writes.clone(),
         );
         registry.register(

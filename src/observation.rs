@@ -275,7 +275,7 @@ impl FailureKind {
         }
     }
 
-    /// Whether only the user can mend it, by the Secret or the rights behind it.
+    /// Whether only the user can fix it, by the Secret or the rights behind it.
     pub fn is_configuration(self) -> bool {
         match self {
             Self::Unauthorized

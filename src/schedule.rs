@@ -41,7 +41,7 @@ pub fn poll_interval(operation: &CloudOperation, status: &CloudOperationStatus, 
 }
 
 /// How long to wait in a fault that has lasted for `lasted`: as long again, which doubles by itself, within 5 s (30 s
-/// where only the user can mend it) and 5 min.
+/// where only the user can fix it) and 5 min.
 pub fn fault_delay(lasted: Duration, is_configuration: bool) -> Duration {
     lasted.clamp(if is_configuration { SHORTEST_CONFIGURATION_FAULT } else { SHORTEST }, LONGEST_FAULT)
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::CloudOperation;
 use crate::provider::Provider;
 
-/// The definition that `crds/` holds and clusters get.
+/// The CRD that `crds/` holds and clusters get.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = CloudOperation::crd();
     for version in &mut crd.spec.versions {

@@ -73,7 +73,7 @@ pub struct CloudOperationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<String>,
     /// Succeeded: what became of the operation, Unknown until it ends. Finished: whether it has ended, whichever way.
-    /// Ready: as Succeeded, and False also while only a person can mend what keeps us from seeing it. UpstreamReachable:
+    /// Ready: as Succeeded, and False also while only a person can fix what keeps us from seeing it. UpstreamReachable:
     /// whether the cloud's last answer could be had and understood. Reconciling and Stalled, present only while True:
     /// it goes on, or it does not without someone's help or has ended badly.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -31,7 +31,7 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct Entry {
-    /// Of the UID: whatever is created anew takes its namesake's place.
+    /// Of the UID: whatever is created again takes its namesake's place.
     identity: u64,
     /// What the user last said.
     said: Option<u64>,

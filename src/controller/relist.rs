@@ -38,7 +38,7 @@ where
     false
 }
 
-/// Turns each list after the first into the changes it brings to what is `known`: a store that is filled anew holds
+/// Turns each list after the first into the changes it brings to what is `known`: a store that is filled again holds
 /// every object twice until the list is complete.
 pub(super) fn as_changes<K>(
     events: impl Stream<Item = Result<Event<K>, Error>>,
@@ -59,7 +59,7 @@ where
 }
 
 enum List<K: Resource<DynamicType = ()>> {
-    /// It fills the store, and may begin anew until it is complete.
+    /// It fills the store, and may begin again until it is complete.
     First,
     /// There is none under way.
     Complete,
@@ -158,7 +158,7 @@ mod tests {
             Event::Apply(object("c", "2")),
             Event::Init,
             Event::InitApply(object("a", "3")),
-            // Broken off, and begun anew.
+            // Broken off, and begun again.
             Event::Init,
             Event::InitApply(object("c", "2")),
             Event::InitApply(object("d", "4")),

@@ -10,7 +10,7 @@ use crate::observation::{FailureKind, PollFailure};
 use crate::schedule::elapsed;
 use crate::wording::sanitize;
 
-/// How long a fault that only the user can mend is taken for one that is being mended: Secrets often arrive after the
+/// How long a fault that only the user can fix is taken for one that is being fixed: Secrets often arrive after the
 /// objects that name them.
 pub const CONFIGURATION_GRACE: Duration = Duration::from_secs(120);
 
@@ -225,7 +225,7 @@ fn reachable(old: &CloudOperationStatus, situation: &Situation, now: Timestamp) 
         Situation::Fault(failure) => {
             let message = bound(&failure.message);
             let mut condition = make(old, kind, FALSE, failure.kind.reason(), &message, now);
-            // A fault the user must mend has a grace of its own, whatever went before it.
+            // A fault the user must fix has a grace of its own, whatever went before it.
             if before.is_some_and(|b| is_configuration(&b.reason) != failure.kind.is_configuration()) {
                 condition.last_transition_time = stamp(now);
             }

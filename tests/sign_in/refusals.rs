@@ -1,4 +1,4 @@
-//! What each refused sign-in says, where, and that it heals by itself once it is mended.
+//! What each refused sign-in says, where, and that it heals by itself once it is fixed.
 
 use std::time::Duration;
 
@@ -254,7 +254,7 @@ impl Scene {
         create_secret(bed, self.trouble.name, &keys);
     }
 
-    fn mend(&mut self, bed: &Bed) {
+    fn fix(&mut self, bed: &Bed) {
         match &self.trouble.wrong {
             Wrong::Cloud(..) => {
                 if let Some(fault) = self.fault.take() {
@@ -316,7 +316,7 @@ fn each_refusal_names_its_keys_and_the_cloud_s_words_and_heals_by_itself_once_me
         assert_eq!(status["phase"], "Pending", "{}: last known", trouble.name);
     }
     for scene in &mut scenes {
-        scene.mend(&bed);
+        scene.fix(&bed);
     }
     for scene in &scenes {
         let name = scene.trouble.name;

@@ -228,7 +228,7 @@ fn a_sign_in_that_fails_shows_on_every_object_of_the_account_and_is_not_hammered
         let sign_ins = sign_ins(&bed.simulator);
         sign_ins.iter().filter(|request| request.path_and_query.contains(path) && request.at < first + window).count()
     };
-    // What only the user can mend is not tried again within 30 s, whatever the number of objects.
+    // What only the user can fix is not tried again within 30 s, whatever the number of objects.
     assert_eq!(within("/iam/token"), 1);
     // Tokens that are refused as soon as they were minted are not replaced object by object.
     let futile = within("/api/v1/auth/token");

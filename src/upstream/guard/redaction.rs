@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use crate::wording::sanitize;
 
 const REDACTED: &str = "[redacted]";
-/// Shorter secrets would black out half of every text, and tell an attacker nothing that he could not guess.
+/// Shorter secrets would black out half of every text, and tell an attacker nothing that it could not guess.
 const SHORTEST: usize = 4;
 /// Most encoders leave RFC 3986's unreserved characters as they are; some leave letters and digits only.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -23,12 +23,12 @@ use crate::upstream::reply::{Body, Reply};
 const LONGEST_BODY: usize = 1 << 20;
 /// The most that is read of a reply's headers over HTTP/2; over HTTP/1.1 hyper has a bound of its own, about 400 KiB.
 const LONGEST_HEADERS: u32 = 128 << 10;
-/// The most clients kept beside the first: one for each bundle of authorities. What is dropped is made anew, with new
+/// The most clients kept beside the first: one for each bundle of authorities. What is dropped is made again, with new
 /// connections.
 const MOST_CLIENTS: usize = 256;
 /// Longer than the longest time between two polls of a running operation, so that they share a connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// As many as are used at once when many accounts share a host: one that finds no place here is made anew, which costs
+/// As many as are used at once when many accounts share a host: one that finds no place here is made again, which costs
 /// more than all the rest of a request.
 const MOST_IDLE_CONNECTIONS: usize = 256;
 /// Where all accounts share one connection of HTTP/2 and its other end has vanished, every request would wait in vain

@@ -165,7 +165,7 @@ impl Simulator {
         self.shared.world().longest_headers = bytes;
     }
 
-    /// Adds an operation, or replaces the one of the same key; its life begins anew.
+    /// Adds an operation, or replaces the one of the same key; its life begins again.
     pub fn put(&self, operation: Operation) -> Key {
         let mut world = self.shared.world();
         let now = world.now();

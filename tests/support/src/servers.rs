@@ -34,7 +34,7 @@ pub(crate) fn prepare(folder: &Path, authority: &Authority) -> Result<(), Error>
 }
 
 /// Takes a free port and keeps it for as long as the socket lives. The socket never listens; the
-/// API server, started with `--permit-port-sharing`, does, also when it is started anew.
+/// API server, started with `--permit-port-sharing`, does, also when it is started again.
 pub(crate) fn reserve_port() -> Result<(Socket, SocketAddr), Error> {
     bind().map_err(Error::io("reserve a port"))
 }

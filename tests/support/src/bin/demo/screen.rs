@@ -1,4 +1,4 @@
-//! What is printed: lines, and below them on a terminal a table that is drawn anew in its place.
+//! What is printed: lines, and below them on a terminal a table that is redrawn in its place.
 
 use std::{cell::Cell, io};
 
