@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth::signature", &["auth"]),
     ("auth::token_cache", &["clock", "observation"]),
     ("auth::token_response", &["document"]),
-    ("clock", &[]),
+    ("clock", &["schedule"]),
     (
         "controller",
         &["api", "clock", "credentials", "decision", "events", "metrics", "observation", "schedule", "upstream"],

@@ -11,7 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::pace::Bucket;
-use super::write::Unannounced;
+use super::unannounced::Unannounced;
 use crate::api::{CloudOperation, REQUESTED_AT};
 use crate::decision::{self, is_over};
 use crate::schedule::spread;

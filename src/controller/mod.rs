@@ -15,6 +15,7 @@ mod reconcile;
 mod relist;
 #[cfg(test)]
 mod tests;
+mod unannounced;
 mod watch;
 mod write;
 

@@ -9,14 +9,13 @@ use tracing::Instrument;
 use super::context::Context;
 use super::error::Error;
 use super::memory::{Faulty, Tracked};
-use super::reconcile::Moment;
 use crate::api::{CloudOperation, CloudOperationStatus, REQUESTED_AT};
-use crate::clock;
-use crate::credentials::Freshness;
+use crate::clock::{self, Moment};
+use crate::credentials::{Freshness, Loaded};
 use crate::decision::{Poll, has_request};
 use crate::observation::State;
 use crate::schedule::{elapsed, poll_interval};
-use crate::upstream::{Answer, Asked, Later, Question};
+use crate::upstream::{Answer, Asked, Later, Question, UnderWay};
 
 /// The target of the spans of polls: where nobody subscribes to it, they cost nothing.
 pub const POLLS: &str = "cloudop::polls";
@@ -81,64 +80,73 @@ async fn ask(
     let wanted = Wanted::of(operation, tracked, since, now, context);
     // Most who are in a list find its request under way.
     if let Some(under_way) = tracked.joins.as_ref().and_then(|joins| context.upstream.under_way(joins)) {
-        tracked.joined.get_or_insert(now.monotonic);
-        return Ok(Polled::Later(Later::WhenOver(under_way)));
+        return Ok(join(under_way, tracked, now));
     }
-    let namespace = operation.metadata.namespace.as_deref().unwrap_or_default();
-    let name = &operation.spec.credentials_ref.name;
-    let provider = &operation.spec.provider;
-    let faulty = tracked.faulty.as_ref().filter(|faulty| !wanted.is_news && now.monotonic < faulty.ask_at);
-    let mut freshness = match (wanted.is_news, faulty) {
-        (true, _) => Freshness::Now,
-        (false, Some(_)) => Freshness::FifteenSeconds,
-        (false, None) => Freshness::Minute,
+    let faulty = tracked.faulty.clone().filter(|faulty| !wanted.is_news && now.monotonic < faulty.ask_at);
+    let Some(faulty) = faulty else {
+        let freshness = if wanted.is_news { Freshness::Now } else { Freshness::Minute };
+        return ask_as(freshness, operation, &wanted, tracked, now, context).await;
     };
+    if load(operation, Freshness::FifteenSeconds, context).await?.version == faulty.version {
+        // No poll was due yet.
+        tracked.wanted_since = None;
+        return Ok(Polled::Later(Later::At(faulty.ask_at.min(now.monotonic + LOOK_AT_SECRET))));
+    }
+    ask_as(Freshness::FifteenSeconds, operation, &wanted, tracked, now, context).await
+}
+
+/// Asks with a credential so fresh, and once more with one that is fresher where that is refused and another.
+async fn ask_as(
+    mut freshness: Freshness,
+    operation: &CloudOperation,
+    wanted: &Wanted,
+    tracked: &mut Tracked,
+    now: Moment,
+    context: &Context,
+) -> Result<Polled, Error> {
     let since_last = tracked.answered.map(|answered| now.monotonic.saturating_duration_since(answered));
     let mut refused: Option<(Arc<str>, Poll)> = None;
     loop {
-        let loaded = context.secrets.load(namespace, name, provider, freshness).await.map_err(Error::ReadSecret)?;
-        if let Some(faulty) = faulty
-            && freshness == Freshness::FifteenSeconds
-            && faulty.version == loaded.version
-        {
-            let later = faulty.ask_at.min(now.monotonic + LOOK_AT_SECRET);
-            // No poll was due yet.
-            tracked.wanted_since = None;
-            return Ok(Polled::Later(Later::At(later)));
-        }
-        let account = match loaded.account {
+        let Loaded { version, account } = load(operation, freshness, context).await?;
+        let faulty = Some(Faulty { version, ask_at: now.monotonic });
+        let account = match account {
             Ok(account) => account,
             Err(failure) => {
-                tracked.faulty = Some(Faulty { version: loaded.version, ask_at: now.monotonic });
+                tracked.faulty = faulty;
                 return Ok(Polled::Answered(Poll { result: Err(failure), age: Duration::ZERO, since_last }));
             }
         };
         if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account.name) {
-            tracked.faulty = Some(Faulty { version: loaded.version, ask_at: now.monotonic });
+            tracked.faulty = faulty;
             return Ok(Polled::Answered(poll));
         }
-        match context.upstream.observe(wanted.question(operation, namespace), &account).await {
-            Asked::Later(later) => {
-                if matches!(later, Later::WhenOver(_)) {
-                    tracked.joined.get_or_insert(now.monotonic);
-                }
-                return Ok(Polled::Later(later));
-            }
-            Asked::Answered(Answer { result, at, .. }) => {
-                let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
-                let age = clock::monotonic().saturating_duration_since(at);
-                let poll = Poll { result, age, since_last };
-                if is_refused && freshness == Freshness::Minute {
-                    // The Secret may have been renewed since it was read.
-                    freshness = Freshness::AfterRefusal;
-                    refused = Some((Arc::clone(&account.name), poll));
-                    continue;
-                }
-                tracked.faulty = is_refused.then_some(Faulty { version: loaded.version, ask_at: now.monotonic });
-                return Ok(Polled::Answered(poll));
-            }
+        let Answer { result, at, .. } = match context.upstream.observe(wanted.question(operation), &account).await {
+            Asked::Answered(answer) => answer,
+            Asked::Later(Later::WhenOver(under_way)) => return Ok(join(under_way, tracked, now)),
+            Asked::Later(later) => return Ok(Polled::Later(later)),
+        };
+        let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
+        let poll = Poll { result, age: clock::monotonic().saturating_duration_since(at), since_last };
+        if !is_refused || freshness != Freshness::Minute {
+            tracked.faulty = faulty.filter(|_| is_refused);
+            return Ok(Polled::Answered(poll));
         }
+        // The Secret may have been renewed since it was read.
+        freshness = Freshness::AfterRefusal;
+        refused = Some((Arc::clone(&account.name), poll));
     }
+}
+
+/// That an equal request is under way: the poll is not late from now on.
+fn join(under_way: UnderWay, tracked: &mut Tracked, now: Moment) -> Polled {
+    tracked.joined.get_or_insert(now.monotonic);
+    Polled::Later(Later::WhenOver(under_way))
+}
+
+async fn load(operation: &CloudOperation, freshness: Freshness, context: &Context) -> Result<Loaded, Error> {
+    let namespace = operation.metadata.namespace.as_deref().unwrap_or_default();
+    let (name, provider) = (&operation.spec.credentials_ref.name, &operation.spec.provider);
+    context.secrets.load(namespace, name, provider, freshness).await.map_err(Error::ReadSecret)
 }
 
 /// Which answer an operation wants.
@@ -171,12 +179,12 @@ impl Wanted {
         Self { is_news, is_first, interval, since, not_before }
     }
 
-    fn question<'a>(&self, operation: &'a CloudOperation, namespace: &'a str) -> Question<'a> {
+    fn question<'a>(&self, operation: &'a CloudOperation) -> Question<'a> {
         Question {
             provider: &operation.spec.provider,
             operation_id: &operation.spec.operation_id,
             uid: operation.metadata.uid.as_deref().unwrap_or_default(),
-            namespace,
+            namespace: operation.metadata.namespace.as_deref().unwrap_or_default(),
             is_first: self.is_first,
             interval: self.interval,
             since: self.since,

@@ -119,6 +119,16 @@ impl<K: Clone + Eq + Hash> Line<K> {
     }
 }
 
+/// The next of either stream.
+async fn either<T>(mut first: impl Stream<Item = T> + Unpin, mut second: impl Stream<Item = T> + Unpin) -> T {
+    tokio::select! {
+        biased;
+        Some(item) = first.next() => item,
+        Some(item) = second.next() => item,
+        else => future::pending().await,
+    }
+}
+
 /// Takes a `look` at each object when it changes, and again when the look before said, `at_once` at most. None is begun
 /// before `ready`, nor after `stop`, when those under way go on to their end. `is_first` tells whose look is the first.
 pub(super) async fn run<K, F>(
@@ -133,6 +143,12 @@ pub(super) async fn run<K, F>(
     F: Future<Output = Requeue>,
 {
     let (again, returns) = mpsc::unbounded();
+    let schedule = |object, wait| {
+        if let Some(run_at) = Instant::from(clock::monotonic()).checked_add(wait) {
+            // The other end is here, too.
+            let _ = again.unbounded_send(ScheduleRequest { message: object, run_at });
+        }
+    };
     let news = changes.map(|object| ScheduleRequest { message: object, run_at: clock::monotonic().into() });
     let mut due = pin!(scheduler(stream::select(news, returns)));
     let (mut is_ready, mut line) = (false, Line::new());
@@ -144,9 +160,7 @@ pub(super) async fn run<K, F>(
             // Most looks wait for nothing, and much else runs in the same task.
             tokio::task::consume_budget().await;
             let may_begin = is_ready && line.busy.len() < usize::from(at_once);
-            let come = async {
-                tokio::select! { biased; Some(object) = due.next() => object, Some(object) = waiting.next() => object, else => future::pending().await }
-            };
+            let come = either(&mut due, &mut waiting);
             // All whose time has come join the line before any begins, and begin before any goes on: those of one list
             // then find each other.
             tokio::select! {
@@ -162,18 +176,10 @@ pub(super) async fn run<K, F>(
                 }
                 Some((object, requeue)) = under_way.next() => {
                     progress.moved(!line.is_empty());
-                    let wait = match requeue {
-                        _ if line.end(&object) => Duration::ZERO,
-                        Requeue::Never => continue,
-                        Requeue::After(wait) => wait,
-                        Requeue::WhenOver(landing) => {
-                            waiting.push(landing.map(|_| object));
-                            continue;
-                        }
-                    };
-                    if let Some(run_at) = Instant::from(clock::monotonic()).checked_add(wait) {
-                        // The other end is here, too.
-                        let _ = again.unbounded_send(ScheduleRequest { message: object, run_at });
+                    match if line.end(&object) { Requeue::After(Duration::ZERO) } else { requeue } {
+                        Requeue::Never => {}
+                        Requeue::After(wait) => schedule(object, wait),
+                        Requeue::WhenOver(landing) => waiting.push(landing.map(|_| object)),
                     }
                 }
                 _ = &mut ready, if !is_ready => is_ready = true,

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -14,34 +14,10 @@ use super::memory::{Guarded, Tracked};
 use super::poll::{self, LOOK_AT_SECRET, Polled};
 use super::queue::Requeue;
 use super::write;
-use crate::api::CloudOperation;
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::decision::{Decision, Next, Step, decide, next, resume};
-use crate::schedule::{after, elapsed};
+use crate::schedule::after;
 use crate::upstream::Later;
-
-/// The two clocks at one moment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) wall: Timestamp,
-    pub(super) monotonic: Instant,
-}
-
-impl Moment {
-    pub(super) fn now() -> Self {
-        Self { wall: clock::wall(), monotonic: clock::monotonic() }
-    }
-
-    /// The moment when the wall clock shows `at`, unless it is set meanwhile.
-    pub(super) fn at(self, at: Timestamp) -> Option<Instant> {
-        self.monotonic.checked_add(elapsed(self.wall, at))
-    }
-
-    /// What the wall clock shows at `at`.
-    fn time_at(self, at: Instant) -> Timestamp {
-        after(self.wall, at.saturating_duration_since(self.monotonic))
-    }
-}
 
 /// Looks at the object of that `name` once.
 pub(super) async fn reconcile(
@@ -102,10 +78,10 @@ async fn step(object: &Guarded, context: &Context) -> Result<Requeue, Error> {
     let due = tracked.due.map(|due| now.time_at(due));
     let polled = match next(operation, due, now.wall) {
         Step::Settle => None,
-        Step::Wait(at) => return Ok(wait(operation, at, now, tracked, context)),
+        Step::Wait(at) => return Ok(write::wait(operation, at, now, tracked, context)),
         Step::Resume => {
             let at = resume(operation, context.memory.share(operation), now.wall);
-            return Ok(wait(operation, at, now, tracked, context));
+            return Ok(write::wait(operation, at, now, tracked, context));
         }
         Step::Poll => Some(poll::ask_in_span(operation, &mut tracked, now, context).await?),
     };
@@ -144,17 +120,4 @@ fn look_at_secret(decision: &mut Decision, tracked: &mut Tracked, now: Moment) {
         faulty.ask_at = now.at(*at).unwrap_or(now.monotonic);
         bound(decision, after(now.wall, LOOK_AT_SECRET));
     }
-}
-
-/// Plans the next look for the time `at`.
-pub(super) fn wait(
-    operation: &CloudOperation,
-    at: Timestamp,
-    now: Moment,
-    mut tracked: Tracked,
-    context: &Context,
-) -> Requeue {
-    tracked.due = now.at(at);
-    context.memory.keep(operation, tracked);
-    Requeue::After(elapsed(now.wall, at))
 }

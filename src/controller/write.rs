@@ -1,6 +1,5 @@
 //! What a decision leaves behind: the status, Events, a line in the log, and when to look again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,8 +11,9 @@ use super::context::Context;
 use super::error::{Error, RETRY};
 use super::memory::Tracked;
 use super::queue::Requeue;
-use super::reconcile::{Moment, wait};
+use super::unannounced::{Change, Unannounced, verdict};
 use crate::api::{CloudOperation, CloudOperationStatus};
+use crate::clock::Moment;
 use crate::decision::{Decision, Next, Notice, Urgency, ending, is_over, urgency};
 use crate::schedule::{after, elapsed};
 
@@ -22,35 +22,6 @@ use crate::schedule::{after, elapsed};
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The longest that facts wait for leave to be written.
 const HELD_BACK: Duration = Duration::from_secs(10);
-/// How many writes whose answers were lost are remembered.
-const MOST_UNCERTAIN: usize = 4;
-
-/// What is to be told of a status.
-#[derive(Clone, Debug)]
-pub(super) struct Change {
-    status: CloudOperationStatus,
-    /// The reason of Succeeded before.
-    from: Option<Arc<str>>,
-    /// Whether it is the end.
-    is_end: bool,
-    notices: Vec<Notice>,
-    at: Timestamp,
-}
-
-/// What is told once the API server has taken it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Unannounced {
-    /// Statuses that were sent, without an answer: they may have been written or not.
-    uncertain: Vec<Change>,
-    /// Events about what was written.
-    events: Vec<(Notice, Timestamp)>,
-}
-
-impl Unannounced {
-    fn is_empty(&self) -> bool {
-        self.uncertain.is_empty() && self.events.is_empty()
-    }
-}
 
 /// Carries out `decision`: writes the status once where it differs, announces, and plans what is next.
 pub(super) async fn apply(
@@ -65,10 +36,7 @@ pub(super) async fn apply(
         if is_over(&status) && context.may_have_missed_the_end(&status, now.wall) {
             notices.extend(ending(&status));
         }
-        if !notices.is_empty() {
-            unannounced(&mut tracked).events.extend(numbered(notices, now.wall));
-            announce(operation, &mut tracked, context).await?;
-        }
+        announce_all(operation, notices, &mut tracked, context, now).await?;
         return plan(operation, next, memory, tracked, context, now).await;
     }
     if let Err(later) = admit(operation, &status, &mut tracked, context, now) {
@@ -98,10 +66,7 @@ pub(super) async fn apply(
         }
         Err(error) => {
             context.metrics.count_write("failed");
-            let uncertain = &mut unannounced(&mut tracked).uncertain;
-            uncertain.retain(|before| before.status != change.status);
-            uncertain.truncate(MOST_UNCERTAIN - 1);
-            uncertain.push(change);
+            unannounced(&mut tracked).doubt(change);
             look_again(operation, tracked, context, now);
             Err(Error::WriteStatus(error))
         }
@@ -142,15 +107,6 @@ fn admit(
     admitted.map_err(|later| later.saturating_duration_since(now.monotonic))
 }
 
-impl Change {
-    fn new(operation: &CloudOperation, status: CloudOperationStatus, notices: Vec<Notice>, at: Timestamp) -> Self {
-        let before = operation.status.as_ref();
-        let from = before.and_then(verdict).map(|(reason, _)| Arc::clone(reason));
-        let is_end = is_over(&status) && !before.is_some_and(is_over);
-        Self { status, from, is_end, notices, at }
-    }
-}
-
 /// Counts and logs a `change` that was written, and keeps its Events to be sent.
 fn note(operation: &CloudOperation, change: Change, tracked: &mut Tracked, context: &Context) {
     log_transition(operation, &change);
@@ -158,6 +114,21 @@ fn note(operation: &CloudOperation, change: Change, tracked: &mut Tracked, conte
         count_end(operation, &change.status, context);
     }
     unannounced(tracked).events.extend(numbered(change.notices, change.at));
+}
+
+/// Sends `notices` of what stands in the status already.
+async fn announce_all(
+    operation: &CloudOperation,
+    notices: Vec<Notice>,
+    tracked: &mut Tracked,
+    context: &Context,
+    now: Moment,
+) -> Result<(), Error> {
+    if notices.is_empty() {
+        return Ok(());
+    }
+    unannounced(tracked).events.extend(numbered(notices, now.wall));
+    announce(operation, tracked, context).await
 }
 
 /// Sends the Events that are due. Those that the API server did not take stay.
@@ -186,6 +157,19 @@ fn numbered(notices: Vec<Notice>, at: Timestamp) -> impl Iterator<Item = (Notice
 fn look_again(operation: &CloudOperation, tracked: Tracked, context: &Context, now: Moment) {
     let due = Some(now.monotonic);
     context.memory.keep(operation, Tracked { due, answered: None, ..tracked });
+}
+
+/// Plans the next look for the time `at`.
+pub(super) fn wait(
+    operation: &CloudOperation,
+    at: Timestamp,
+    now: Moment,
+    mut tracked: Tracked,
+    context: &Context,
+) -> Requeue {
+    tracked.due = now.at(at);
+    context.memory.keep(operation, tracked);
+    Requeue::After(elapsed(now.wall, at))
 }
 
 /// What comes next, once everything is written.
@@ -272,9 +256,4 @@ fn count_end(operation: &CloudOperation, status: &CloudOperationStatus, context:
         let result = verdict(status).map_or("", |(reason, _)| reason);
         context.metrics.count_end(operation.spec.provider.name(), result, elapsed(start.0, end.0));
     }
-}
-
-/// Reason and message of Succeeded.
-fn verdict(status: &CloudOperationStatus) -> Option<(&Arc<str>, &Arc<str>)> {
-    status.conditions.iter().find(|c| *c.type_ == *"Succeeded").map(|c| (&c.reason, &c.message))
 }

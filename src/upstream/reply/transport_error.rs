@@ -40,6 +40,10 @@ fn cause(error: &reqwest::Error, host: &str, limits: Limits) -> String {
     if let Some(error) = find::<rustls::Error>(error) {
         return tls_cause(error, host);
     }
+    connection_cause(error, host)
+}
+
+fn connection_cause(error: &reqwest::Error, host: &str) -> String {
     // Some layers wrap an io::Error in another that says nothing.
     let io = causes(error)
         .filter_map(|cause| cause.downcast_ref())

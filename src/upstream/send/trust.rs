@@ -114,7 +114,7 @@ impl ServerCertVerifier for Trust {
         match verify(&added.verifier) {
             // Its time has been checked before its issuer and its purpose; a certificate as `openssl req -x509` makes it
             // says that it is an authority's.
-            Err(Error::InvalidCertificate(why)) if is_of_issuer(&why) && added.certificates.contains(&end_entity) => {
+            Err(Error::InvalidCertificate(why)) if is_of_issuer(&why) && added.certificates.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
