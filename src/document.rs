@@ -76,8 +76,8 @@ impl Document {
         }
         match Self::parse_strictly(text) {
             Ok(document) => Ok(document),
-            Err(error) => match soften(text) {
-                Cow::Owned(softened) => Self::parse_strictly(&softened),
+            Err(error) => match repair(text) {
+                Cow::Owned(repaired) => Self::parse_strictly(&repaired),
                 Cow::Borrowed(_) => Err(error),
             },
         }
@@ -178,7 +178,7 @@ fn refuse_duplicate_keys(nodes: &[Node], texts: &str, object: usize) -> Result<(
 
 /// Fixes what some clouds' encoders get wrong without harm to the rest: `NaN` and `Infinity` become null, the escape of
 /// half a surrogate pair becomes the replacement character.
-fn soften(text: &str) -> Cow<'_, str> {
+fn repair(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut copied = 0;
     let mut in_string = false;

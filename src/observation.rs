@@ -198,7 +198,7 @@ impl Misread {
 
 /// What a cloud's error reply says, whichever of the many shapes it came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ApiError {
     /// The HTTP status.
     pub status: u16,
     /// The cloud's or gateway's code.

@@ -14,7 +14,7 @@ use super::pace::Bucket;
 use super::unannounced::Unannounced;
 use crate::api::{CloudOperation, REQUESTED_AT};
 use crate::decision::{self, is_over};
-use crate::schedule::spread;
+use crate::schedule;
 use crate::upstream::Inquiry;
 
 /// An object as it comes from the API server; one that this version cannot read spoils only itself.
@@ -128,14 +128,14 @@ impl Memory {
 
     /// The share of an interval that `operation`, followed before a restart, waits for its first poll. Those of one list
     /// wait for the same, so that from the start one request serves them all.
-    pub(super) fn share(&self, operation: &CloudOperation) -> f64 {
+    pub(super) fn spread(&self, operation: &CloudOperation) -> f64 {
         let place = match operation.spec.provider.list() {
             Some(list) => self.hash(&list.path),
             None => self.hash(&operation.metadata.uid),
         };
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
         let number = u32::try_from(returned.len()).unwrap_or(u32::MAX);
-        spread(*returned.entry(place).or_insert(number))
+        schedule::spread(*returned.entry(place).or_insert(number))
     }
 
     /// Stands for whoever pays for `operation`: all objects that use its Secret.

@@ -80,7 +80,7 @@ async fn step(object: &Guarded, context: &Context) -> Result<Requeue, Error> {
         Step::Settle => None,
         Step::Wait(at) => return Ok(write::wait(operation, at, now, tracked, context)),
         Step::Resume => {
-            let at = resume(operation, context.memory.share(operation), now.wall);
+            let at = resume(operation, context.memory.spread(operation), now.wall);
             return Ok(write::wait(operation, at, now, tracked, context));
         }
         Step::Poll => Some(poll::ask_in_span(operation, &mut tracked, now, context).await?),

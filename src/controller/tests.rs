@@ -66,7 +66,7 @@ async fn those_of_one_collection_come_back_together_after_a_restart() {
         let mut operation = operation().0.unwrap();
         operation.spec.provider = serde_json::from_value(provider).unwrap();
         operation.metadata.uid = Some(uid.into());
-        context.memory.share(&operation)
+        context.memory.spread(&operation)
     };
     let job = |project| json!({"otcCceJob": {"region": "eu-de", "projectId": project}});
     let first = share(job("p"), "a");

@@ -37,7 +37,7 @@ impl CloudApi for HuaweiUcsFederation {
     }
 
     /// UCS's own codes start "UCS.", as in UCS.00000013.
-    fn whose(refusal: &Refusal) -> Whose {
+    fn whose(refusal: &ApiError) -> Whose {
         whose(refusal, |code| code.starts_with("UCS."))
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     #[case(Some("NOT_HERE"), Whose::Unclear)]
     #[case(None, Whose::Gateway)]
     fn only_the_service_knows_which_fleets_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
-        let refusal = Refusal { status: 404, code: code.map(Into::into), ..Refusal::default() };
+        let refusal = ApiError { status: 404, code: code.map(Into::into), ..ApiError::default() };
         assert_eq!(HuaweiUcsFederation::whose(&refusal), whose);
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::document::Json;
-use crate::observation::{Misread, Observation, OperationError, Reading, Refusal, Request, State, SubJob, Target};
+use crate::observation::{ApiError, Misread, Observation, OperationError, Reading, Request, State, SubJob, Target};
 
 mod errors;
 mod job;
@@ -106,7 +106,7 @@ pub trait CloudApi {
     }
 
     /// Whose a 404 or 410 is.
-    fn whose(refusal: &Refusal) -> Whose;
+    fn whose(refusal: &ApiError) -> Whose;
 
     /// What to do where the path is unknown though the endpoint is right, for the message.
     fn unknown_path_advice(&self) -> Option<&'static str> {
@@ -168,7 +168,7 @@ fn read_found(
 }
 
 /// Whose a refusal is, where `is_service` tells the service's own codes.
-fn whose(refusal: &Refusal, is_service: impl Fn(&str) -> bool) -> Whose {
+fn whose(refusal: &ApiError, is_service: impl Fn(&str) -> bool) -> Whose {
     // What answers for a path that nothing stands behind: Huawei's gateway, frameworks and ingresses (a problem whose
     // type is a section of HTTP's RFC, or none), and pages that are no JSON.
     const GATEWAYS: &[&str] =
@@ -319,7 +319,7 @@ macro_rules! providers {
             }
 
             /// See [`CloudApi::whose`].
-            pub fn whose(&self, refusal: &Refusal) -> Whose {
+            pub fn whose(&self, refusal: &ApiError) -> Whose {
                 match self { $(Self::$api(_) => <$api as CloudApi>::whose(refusal),)+ }
             }
 

@@ -65,7 +65,7 @@ impl CloudApi for NumspotKubernetes {
     }
 
     /// NumSpot's own errors are problems (RFC 9457) with a URN for a type.
-    fn whose(refusal: &Refusal) -> Whose {
+    fn whose(refusal: &ApiError) -> Whose {
         whose(refusal, |code| code.starts_with("urn:numspot:"))
     }
 
@@ -272,7 +272,7 @@ mod tests {
     #[case(Some("NOT_HERE"), Whose::Unclear)]
     #[case(None, Whose::Gateway)]
     fn only_the_service_knows_which_operations_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
-        let refusal = Refusal { status: 404, code: code.map(Into::into), ..Refusal::default() };
+        let refusal = ApiError { status: 404, code: code.map(Into::into), ..ApiError::default() };
         assert_eq!(NumspotKubernetes::whose(&refusal), whose);
     }
 }

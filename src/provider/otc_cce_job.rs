@@ -60,7 +60,7 @@ impl CloudApi for OtcCceJob {
     }
 
     /// CCE's own codes start "CCE.", as in CCE.01404001, "CCE_CM." or, of its engine, "E.CFE.".
-    fn whose(refusal: &Refusal) -> Whose {
+    fn whose(refusal: &ApiError) -> Whose {
         whose(refusal, |code| ["CCE.", "CCE_CM.", "E.CFE."].iter().any(|family| code.starts_with(family)))
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     #[case(Some("NOT_HERE"), Whose::Unclear)]
     #[case(None, Whose::Gateway)]
     fn only_the_service_knows_which_jobs_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
-        let refusal = Refusal { status: 404, code: code.map(Into::into), ..Refusal::default() };
+        let refusal = ApiError { status: 404, code: code.map(Into::into), ..ApiError::default() };
         assert_eq!(OtcCceJob::whose(&refusal), whose);
     }
 }

@@ -65,7 +65,7 @@ impl CloudApi for SbercloudOpenshiftTask {
 
     /// The API's own code for it is google.rpc's NOT_FOUND. With the bare words "Not Found", though, it is gRPC-Gateway
     /// that knows no such path (`DefaultRoutingErrorHandler`), as when the endpoint lacks its prefix.
-    fn whose(refusal: &Refusal) -> Whose {
+    fn whose(refusal: &ApiError) -> Whose {
         match (refusal.code.as_deref(), refusal.message.as_deref()) {
             (Some("5"), Some("Not Found")) => Whose::Gateway,
             _ => whose(refusal, |code| matches!(code, "5" | "NOT_FOUND")),
@@ -264,7 +264,7 @@ mod tests {
         #[case] whose: Whose,
     ) {
         let refusal =
-            Refusal { status: 404, code: code.map(Into::into), message: message.map(Into::into), ..Refusal::default() };
+            ApiError { status: 404, code: code.map(Into::into), message: message.map(Into::into), ..ApiError::default() };
         assert_eq!(SbercloudOpenshiftTask::whose(&refusal), whose);
     }
 

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::observation::{Observation, PollFailure, Request};
 use crate::provider::Provider;
 
-use guard::allow_list::{BadPattern, Egress};
+use guard::allow_list::{AllowList, BadPattern};
 use lookup::Lookup;
 use reply::classify::Page;
 use send::Sender;
@@ -165,7 +165,7 @@ impl Upstream {
         let limits = Limits { requests_per_second: rate, burst: options.burst, under_way };
         Ok(Self {
             sender: Sender {
-                allow_list: Egress::new(&options.allow_hosts, options.allow_private_addresses)?,
+                allow_list: AllowList::new(&options.allow_hosts, options.allow_private_addresses)?,
                 client: Client::new(&options).map_err(Error::Client)?,
                 tokens: Tokens::default(),
             },

@@ -10,7 +10,7 @@ use crate::provider::Provider;
 
 /// The hosts that may be called beside the vendors' own.
 #[derive(Clone, Debug)]
-pub struct Egress {
+pub struct AllowList {
     allowed: Vec<Allowed>,
     private_addresses: bool,
 }
@@ -31,7 +31,7 @@ pub struct BadPattern(pub String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
-impl Egress {
+impl AllowList {
     /// Each of `patterns` is a host (`api.example.com`, `192.0.2.1`, `[2001:db8::1]`) or stands for all subdomains of one
     /// (`*.example.com` or `.example.com`).
     ///
@@ -181,7 +181,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap()
     }
 
-    fn egress(private_addresses: bool) -> Egress {
+    fn egress(private_addresses: bool) -> AllowList {
         let patterns = [
             "api.example.com",
             "*.apps.example.com",
@@ -195,7 +195,7 @@ mod tests {
             "10.0.0.1",
             "localhost",
         ];
-        Egress::new(&patterns.map(str::to_owned), private_addresses).unwrap()
+        AllowList::new(&patterns.map(str::to_owned), private_addresses).unwrap()
     }
 
     #[rstest::rstest]
@@ -292,7 +292,7 @@ mod tests {
     #[case("two words")]
     fn an_unusable_pattern_is_refused(#[case] pattern: &str) {
         let patterns = ["api.example.com".to_owned(), pattern.to_owned()];
-        assert_eq!(Egress::new(&patterns, false).unwrap_err(), BadPattern(pattern.to_owned()));
+        assert_eq!(AllowList::new(&patterns, false).unwrap_err(), BadPattern(pattern.to_owned()));
     }
 
     #[rstest::rstest]

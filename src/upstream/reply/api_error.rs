@@ -5,7 +5,7 @@
 //! `message`, a bare text. All become one code and one message.
 
 use crate::document::{Document, Json};
-use crate::observation::Refusal;
+use crate::observation::ApiError;
 use crate::wording::sanitize;
 
 /// The longest code and message kept, in bytes.
@@ -16,9 +16,9 @@ const REQUEST_ID: &str = "[request ID]";
 
 /// Reads the error reply of `status`, as the cloud sent it. `request_id` is what its headers give. What is not JSON, such
 /// as a gateway's HTML, is left out.
-pub fn read_refusal(status: u16, request_id: Option<&str>, body: &[u8]) -> Refusal {
+pub fn read_api_error(status: u16, request_id: Option<&str>, body: &[u8]) -> ApiError {
     let document = Document::parse(body).ok();
-    let mut refusal = document.as_ref().map_or_else(Refusal::default, |document| read(document.root()));
+    let mut refusal = document.as_ref().map_or_else(ApiError::default, |document| read(document.root()));
     refusal.status = status;
     refusal.request_id = refusal.request_id.or_else(|| request_id.map(str::to_owned));
     // A code that only says the status again says nothing.
@@ -28,7 +28,7 @@ pub fn read_refusal(status: u16, request_id: Option<&str>, body: &[u8]) -> Refus
 
 /// What may be shown of `refusal`: without what `redact` replaces, each text on one short line, and without the request's
 /// ID in the message, which is another each time.
-pub fn present(refusal: &Refusal, redact: impl Fn(&str) -> Option<String>) -> Refusal {
+pub fn present(refusal: &ApiError, redact: impl Fn(&str) -> Option<String>) -> ApiError {
     let show = |text: &str, longest| line(redact(text).as_deref().unwrap_or(text), longest);
     let some = |text: &Option<String>, longest| {
         text.as_deref().map(|text| show(text, longest)).filter(|text| !text.is_empty())
@@ -38,7 +38,7 @@ pub fn present(refusal: &Refusal, redact: impl Fn(&str) -> Option<String>) -> Re
         Some(id) => message.replace(id, REQUEST_ID),
         None => message.to_owned(),
     });
-    Refusal {
+    ApiError {
         status: refusal.status,
         code: some(&refusal.code, LONGEST_CODE),
         message: some(&message, LONGEST_MESSAGE),
@@ -46,10 +46,10 @@ pub fn present(refusal: &Refusal, redact: impl Fn(&str) -> Option<String>) -> Re
     }
 }
 
-fn read(root: Json<'_>) -> Refusal {
+fn read(root: Json<'_>) -> ApiError {
     let root = first(root);
     if let Some(text) = root.text() {
-        return Refusal { message: Some(text.to_owned()), ..Refusal::default() };
+        return ApiError { message: Some(text.to_owned()), ..ApiError::default() };
     }
     let error = root.get("error").or_else(|| root.get("errors")).map(first);
     let nested = error.filter(|error| error.is_object());
@@ -78,7 +78,7 @@ fn read(root: Json<'_>) -> Refusal {
             Some(_) => code = code.or(Some(text)),
         }
     }
-    Refusal { status: 0, code, message, request_id: pick(&["request_id", "requestId"]) }
+    ApiError { status: 0, code, message, request_id: pick(&["request_id", "requestId"]) }
 }
 
 /// The first of several errors.
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn read_body(body: &str) -> (Option<String>, Option<String>, Option<String>) {
-        let refusal = present(&read_refusal(404, None, body.as_bytes()), |_| None);
+        let refusal = present(&read_api_error(404, None, body.as_bytes()), |_| None);
         assert_eq!(refusal.status, 404);
         (refusal.code, refusal.message, refusal.request_id)
     }
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn the_request_id_comes_from_the_header_where_the_body_has_none_and_not_in_the_message() {
         let body = br#"{"message":"failed, see req-0815 (req-0815)"}"#;
-        let refusal = present(&read_refusal(500, Some("req-0815"), body), |_| None);
+        let refusal = present(&read_api_error(500, Some("req-0815"), body), |_| None);
         assert_eq!(refusal.request_id.as_deref(), Some("req-0815"));
         assert_eq!(refusal.message.as_deref(), Some("failed, see [request ID] ([request ID])"));
     }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn secrets_are_redacted_before_the_text_is_cut() {
         let body = format!(r#"{{"message":"{}sesame"}}"#, "x".repeat(LONGEST_MESSAGE - 9));
-        let refusal = read_refusal(400, None, body.as_bytes());
+        let refusal = read_api_error(400, None, body.as_bytes());
         let refusal = present(&refusal, |text| Some(text.replace("sesame", "***")));
         assert!(refusal.message.unwrap().ends_with("xxx***"));
     }

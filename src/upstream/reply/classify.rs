@@ -6,11 +6,11 @@ use http::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
 use jiff::Timestamp;
 use url::Url;
 
-use super::api_error::{present, read_refusal};
+use super::api_error::{present, read_api_error};
 use super::{Body, Reply};
 use crate::auth::Credential;
 use crate::document::{Document, Json};
-use crate::observation::{FailureKind, Misread, PollFailure, Reading, Refusal};
+use crate::observation::{ApiError, FailureKind, Misread, PollFailure, Reading};
 use crate::provider::{Provider, Whose};
 use crate::upstream::guard::redaction::Redaction;
 
@@ -121,7 +121,7 @@ fn read(reply: Reply, asked: Asked<'_>, throttled: bool) -> Result<Page, PollFai
         Body::Whole(body) if !is_encoded => body.as_slice(),
         _ => &[],
     };
-    let refusal = read_refusal(reply.status, request_id(&reply.headers), body);
+    let refusal = read_api_error(reply.status, request_id(&reply.headers), body);
     Err(explain(&refusal, &asked, throttled))
 }
 
@@ -147,7 +147,7 @@ fn read_status(status: u16, throttled: bool) -> Status {
 }
 
 /// What a refused poll means, and what to do.
-fn explain(refusal: &Refusal, asked: &Asked<'_>, throttled: bool) -> PollFailure {
+fn explain(refusal: &ApiError, asked: &Asked<'_>, throttled: bool) -> PollFailure {
     let keys = asked.credential.keys();
     let (kind, meaning) = match read_status(refusal.status, throttled) {
         Status::Throttled => (FailureKind::Throttled, "it asks for fewer requests".to_owned()),
@@ -190,7 +190,7 @@ pub fn refuse_sign_in(
         );
         return (PollFailure::new(FailureKind::RedirectRefused, message), None);
     }
-    let refusal = read_refusal(reply.status, request_id, body);
+    let refusal = read_api_error(reply.status, request_id, body);
     let shown = present(&refusal, |text| asked.redaction.redact(text));
     let (said, keys, hint) = (describe(&shown), asked.credential.keys(), asked.credential.hint());
     let is_throttled = matches!(reply.status, 429 | 503);
@@ -224,7 +224,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What a 404 or 410 means: that depends on whose it is.
-fn unknown(refusal: &Refusal, asked: &Asked<'_>) -> (FailureKind, String) {
+fn unknown(refusal: &ApiError, asked: &Asked<'_>) -> (FailureKind, String) {
     let host = asked.host;
     let advice = asked.provider.unknown_path_advice().map(|advice| format!(", or {advice}")).unwrap_or_default();
     let check = format!("check the Secret's key endpoint and the region{advice}");
@@ -244,7 +244,7 @@ fn unknown(refusal: &Refusal, asked: &Asked<'_>) -> (FailureKind, String) {
 }
 
 /// Status, code and message as far as given: `404 (CCE.01404001 Resource not found)`.
-pub fn describe(refusal: &Refusal) -> String {
+pub fn describe(refusal: &ApiError) -> String {
     let words: Vec<_> = refusal.code.as_deref().into_iter().chain(refusal.message.as_deref()).collect();
     match words.as_slice() {
         [] => refusal.status.to_string(),

@@ -17,7 +17,7 @@ use crate::auth::token_response::{FreshToken, read_token};
 use crate::clock;
 use crate::observation::{FailureKind, PollFailure, Request};
 use crate::provider::{Provider, TokenHeader};
-use crate::upstream::guard::allow_list::Egress;
+use crate::upstream::guard::allow_list::AllowList;
 use crate::upstream::guard::redaction::Redaction;
 use crate::upstream::reply::classify::{Asked, refuse_sign_in, request_id};
 use crate::upstream::reply::{Body, Reply};
@@ -25,7 +25,7 @@ use crate::upstream::reply::{Body, Reply};
 /// What signs requests, and asks for the tokens that takes.
 pub struct Authenticator<'a> {
     /// Where a credential may go.
-    pub allow_list: &'a Egress,
+    pub allow_list: &'a AllowList,
     /// How it gets there.
     pub client: &'a Client,
     /// The tokens in use.

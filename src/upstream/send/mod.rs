@@ -12,7 +12,7 @@ use crate::auth::Account;
 use crate::auth::token_cache::Tokens;
 use crate::observation::{PollFailure, Request};
 use crate::provider::Provider;
-use crate::upstream::guard::allow_list::{Egress, Endpoint};
+use crate::upstream::guard::allow_list::{AllowList, Endpoint};
 use crate::upstream::guard::redaction::Redaction;
 use crate::upstream::reply::Reply;
 use crate::upstream::reply::classify::{Asked, Meaning, classify};
@@ -24,7 +24,7 @@ use client::{Call, Client};
 #[derive(Debug)]
 pub struct Sender {
     /// Where a credential may go.
-    pub allow_list: Egress,
+    pub allow_list: AllowList,
     /// How it gets there.
     pub client: Client,
     /// What was signed in with before.
