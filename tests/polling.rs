@@ -693,6 +693,30 @@ fn a_secret_that_was_fixed_is_noticed_within_15_seconds_and_a_wrong_one_is_not_s
     assert_eq!(bed.simulator.count(about("p1")), 3);
 }
 
+/// A cloud that changes its word at every poll, for thirty seconds.
+#[test]
+fn a_cloud_that_alternates_has_statuses_and_events_written_at_a_bounded_pace_and_its_end_at_once() {
+    let bed = bed();
+    let job = Operation::new(Cloud::OtcCceJob, Scope::otc("p1"), ID).kind("CreateCluster").repeats();
+    let odd =
+        bed.simulator.put(job.stage(Stage::state("Running").for_polls(1)).stage(Stage::state("Odd").for_polls(1)));
+    bed.apply(&following("odd", "p1", EVERY_SECOND));
+    let _controller = bed.controller(&[]);
+    eventually(LIMIT, "thirty polls", || match bed.simulator.count(about("p1")) {
+        30.. => Ok(()),
+        n => Err(format!("{n}")),
+    });
+    // Ten at once and then one in ten seconds; an Event goes with every second one.
+    let written = writes(bed.asked()).resource("cloudoperations").len();
+    let told = writes(bed.asked()).resource("events").len();
+    assert!((10..=15).contains(&written) && told <= 10, "{written} statuses and {told} Events");
+    let ended = Operation::new(Cloud::OtcCceJob, Scope::otc("p1"), ID).kind("CreateCluster");
+    assert_eq!(bed.simulator.put(ended.stage(Stage::state("Success"))), odd);
+    let start = Instant::now();
+    bed.until_reason("odd", "Succeeded", "OperationSucceeded");
+    assert!(start.elapsed() < Duration::from_secs(8), "written after {:?}", start.elapsed());
+}
+
 #[test]
 fn what_is_over_is_asked_for_no_more() {
     let bed = bed();

@@ -128,7 +128,7 @@ async fn ask_as(
         let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
         let poll = Poll { result, age: clock::monotonic().saturating_duration_since(at), since_last };
         if !is_refused || freshness != Freshness::Minute {
-            tracked.faulty = faulty.filter(|_| is_refused);
+            tracked.faulty = faulty.filter(|_| poll.result.is_err());
             return Ok(Polled::Answered(poll));
         }
         // The Secret may have been renewed since it was read.

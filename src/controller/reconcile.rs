@@ -116,6 +116,9 @@ fn bound(decision: &mut Decision, at: Timestamp) {
 
 /// While a Secret is at fault, has it looked at before the cloud is asked again.
 fn look_at_secret(decision: &mut Decision, tracked: &mut Tracked, now: Moment) {
+    if decision.status.configuration_fault_since.is_none() {
+        tracked.faulty = None;
+    }
     if let (Next::Poll(at), Some(faulty)) = (&decision.next, &mut tracked.faulty) {
         faulty.ask_at = now.at(*at).unwrap_or(now.monotonic);
         bound(decision, after(now.wall, LOOK_AT_SECRET));

@@ -14,7 +14,7 @@ use super::queue::Requeue;
 use super::unannounced::{Change, Unannounced, verdict};
 use crate::api::{CloudOperation, CloudOperationStatus};
 use crate::clock::Moment;
-use crate::decision::{Decision, Next, Notice, Urgency, ending, is_over, urgency};
+use crate::decision::{Decision, Memory, Next, Notice, Urgency, ending, is_over, urgency};
 use crate::schedule::{after, elapsed};
 
 /// How long the pause after a write that came too late: for the newer object to arrive, and shorter than half of the
@@ -31,7 +31,7 @@ pub(super) async fn apply(
     context: &Context,
     now: Moment,
 ) -> Result<Requeue, Error> {
-    let Decision { status, next, mut notices, memory } = decision;
+    let Decision { status, next, mut notices, mut memory } = decision;
     if operation.status.as_ref() == Some(&status) {
         if is_over(&status) && context.may_have_missed_the_end(&status, now.wall) {
             notices.extend(ending(&status));
@@ -41,6 +41,8 @@ pub(super) async fn apply(
     }
     if let Err(later) = admit(operation, &status, &mut tracked, context, now) {
         context.metrics.count_write("held back");
+        // Nothing has been told yet.
+        memory.announced = tracked.core.announced;
         let later = after(now.wall, later.min(HELD_BACK));
         let next = if let Next::Poll(at) = next { Next::Poll(at.min(later)) } else { next };
         return plan(operation, next, memory, tracked, context, now).await;
@@ -176,7 +178,7 @@ pub(super) fn wait(
 async fn plan(
     operation: &CloudOperation,
     next: Next,
-    memory: crate::decision::Memory,
+    memory: Memory,
     tracked: Tracked,
     context: &Context,
     now: Moment,
