@@ -96,18 +96,20 @@ impl SignIn {
     }
 }
 
-/// The credentials come in a Basic header, in the form, or in both.
+/// The credentials come in a Basic header, in the form, or in both. In the header they are form-encoded (RFC 6749,
+/// section 2.3.1) or as they are: some servers take the one, some the other.
 fn numspot(world: &mut World, request: &Request, now: Timestamp) -> Result<Reply, Refusal> {
     let form = Form::read(request)?;
     if form.get("grant_type") != Some("client_credentials") {
         return Err(Refusal::BadRequest("grant_type is not supported"));
     }
-    let (id, secret) = match (basic(request), form.get("client_id"), form.get("client_secret")) {
-        (Some(pair), ..) => pair,
-        (None, Some(id), Some(secret)) => (id.to_owned(), secret.to_owned()),
+    let account = match (basic(request), form.get("client_id"), form.get("client_secret")) {
+        (Some((id, secret)), ..) => {
+            find(world, &id, &secret).or_else(|_| find(world, &form_decoded(&id), &form_decoded(&secret)))?
+        }
+        (None, Some(id), Some(secret)) => find(world, id, secret)?,
         _ => return Err(Refusal::Unauthenticated),
     };
-    let account = find(world, &id, &secret)?;
     let (token, _, seconds) = mint(world, &account, 3600, Reach::Everything, now)?;
     Ok(Reply::json(200, &json!({"access_token": token, "expires_in": seconds, "token_type": "Bearer"})))
 }
@@ -222,6 +224,12 @@ fn basic(request: &Request) -> Option<(String, String)> {
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (id, secret) = decoded.split_once(':')?;
     Some((id.to_owned(), secret.to_owned()))
+}
+
+fn form_decoded(text: &str) -> String {
+    // Without a "=" all of it is the name of a pair.
+    let text = text.replace('=', "%3D").replace('&', "%26");
+    form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name.into_owned()).collect()
 }
 
 fn json_body(request: &Request) -> Result<Value, Refusal> {
