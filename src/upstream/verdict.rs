@@ -15,6 +15,8 @@ use crate::provider::Provider;
 
 /// How long an account pauses when the cloud asks for it without saying how long.
 pub const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause a cloud can ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// An HTTP reply.
 #[derive(Debug)]
@@ -178,7 +180,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| !plain(value.as_bytes().trim_ascii()))
 }
 
-/// The longest pause that the headers ask for. Zero, the past and what is neither a number of seconds nor a date say
+/// The longest pause that the headers ask for, at most 15 minutes. Zero, the past and what is neither a number of seconds nor a date say
 /// nothing (RFC 9110, section 10.2.3).
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let parse = |text: &str| {
@@ -190,7 +192,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         Duration::try_from(date.duration_since(now)).ok()
     };
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| parse(value.to_str().ok()?));
-    values.filter(|pause| !pause.is_zero()).max()
+    values.filter(|pause| !pause.is_zero()).max().map(|pause| pause.min(LONGEST_PAUSE))
 }
 
 #[cfg(test)]
@@ -333,8 +335,9 @@ mod tests {
     #[case::twice(&["7", "9"], 9)]
     #[case::one_unusable(&["garbage", "9"], 9)]
     #[case::joined(&["7, 9"], 5)]
-    #[case::long(&["1000000000"], 1_000_000_000)]
-    #[case::too_long_for_a_number(&["99999999999999999999999"], u64::MAX)]
+    #[case::long(&["1000000000"], 900)]
+    #[case::too_long_for_a_number(&["99999999999999999999999"], 900)]
+    #[case::a_date_in_a_year(&["Tue, 23 Nov 2027 12:00:00 GMT"], 900)]
     fn retry_after_gives_the_pause(#[case] values: &[&str], #[case] seconds: u64) {
         let headers: Vec<_> = values.iter().map(|value| ("retry-after", *value)).collect();
         for status in [429, 503] {
