@@ -10,7 +10,7 @@ use super::*;
 pub struct OtcCceJob {
     /// Region, such as eu-de or eu-nl. It gives the host cce.{region}.otc.t-systems.com, unless the Secret has the key
     /// endpoint.
-    #[schemars(regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
+    #[schemars(regex(pattern = "^[a-z0-9]+(-[a-z0-9]+)+$"), length(max = 63))]
     pub region: String,
     /// ID of the project that the cluster belongs to. In the console: My Credentials, Projects.
     #[schemars(regex(pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$"), length(max = 64))]
