@@ -1,32 +1,30 @@
 //! From a Secret to an [`Account`]; the only reader of Secrets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use moka::future::Cache;
-use secrecy::SecretString;
 
-use crate::auth::{AccessKey, Account, Connection, Credential, SignatureForm};
+use crate::auth::methods::{METHODS, Method};
+use crate::auth::secret_keys::SecretKeys;
+use crate::auth::{Account, Connection, Credential};
 use crate::observation::{FailureKind, PollFailure};
-use crate::provider::{Provider, Scope, SignIn};
+use crate::provider::Provider;
 
 /// How long a Secret that was read is used without being read again.
 const FRESH: Duration = Duration::from_secs(60);
-/// The same for one that cannot be used: it is likely to be mended soon.
+/// The same for one that cannot be used: it is likely to be fixed soon.
 const FRESH_FAILURE: Duration = Duration::from_secs(5);
-
 type Key = (String, String);
-type Data = BTreeMap<String, ByteString>;
 
 /// The Secrets in use, each read once for all who use it.
 #[derive(Clone)]
 pub struct Secrets {
     client: Client,
-    read: Cache<Key, Read>,
+    read: Cache<Key, Reading>,
 }
 
 /// How new a Secret must be.
@@ -40,42 +38,72 @@ pub enum Freshness {
     Now,
 }
 
+type Loaded = Result<Arc<Account>, PollFailure>;
+
 #[derive(Clone)]
-struct Read {
+struct Reading {
     at: Instant,
     freshness: Freshness,
-    accounts: Result<Arc<Accounts>, PollFailure>,
+    contents: Result<Arc<Contents>, PollFailure>,
 }
 
-impl Read {
-    /// What was read of the account, unless that cannot be used and is old enough to be read again.
-    fn account(&self, name: &str, provider: &Provider) -> Option<Result<Arc<Account>, PollFailure>> {
-        let account = match &self.accounts {
-            Ok(accounts) => accounts.get(name, provider),
+impl Reading {
+    fn account(&self, provider: &Provider) -> Loaded {
+        match &self.contents {
+            Ok(contents) => contents.account(provider),
             Err(failure) => Err(failure.clone()),
-        };
-        (account.is_ok() || self.at.elapsed() < FRESH_FAILURE).then_some(account)
+        }
+    }
+
+    /// Whether it is as fresh as `wanted`; `loaded` is what it says.
+    fn is_fresh(&self, wanted: Freshness, loaded: &Loaded) -> bool {
+        let age = self.at.elapsed();
+        match wanted {
+            Freshness::Minute => loaded.is_ok() || age < FRESH_FAILURE,
+            Freshness::AfterRefusal => self.freshness == Freshness::AfterRefusal && age < FRESH_FAILURE,
+            Freshness::Now => false,
+        }
     }
 }
 
-/// A provider's name and its own endpoint: all that an account depends on beside the Secret.
-type Destination = (&'static str, Option<String>);
-
-/// What one reading of a Secret says, worked out once for all who use it.
-struct Accounts {
-    data: Data,
-    known: Mutex<HashMap<Destination, Arc<Account>>>,
+/// The keys of one Secret, and what they say, worked out once for all who use it.
+#[derive(Debug)]
+struct Contents {
+    keys: SecretKeys,
+    known: Mutex<Known>,
 }
 
-impl Accounts {
-    fn get(&self, name: &str, provider: &Provider) -> Result<Arc<Account>, PollFailure> {
+/// A provider's name and the API's base URL: all that an account depends on beside the Secret.
+type Destination = (&'static str, String);
+
+/// What was worked out. Hundreds of regions may use one Secret: what is long is shared by their accounts, and what is
+/// left of an account takes less than the object that asks for it.
+#[derive(Debug, Default)]
+struct Known {
+    /// By the method's name.
+    credentials: HashMap<&'static str, Credential>,
+    ca: Option<Arc<str>>,
+    iam_endpoint: Option<Arc<str>>,
+    accounts: HashMap<Destination, Arc<Account>>,
+}
+
+impl Contents {
+    fn new(keys: SecretKeys) -> Self {
+        Self { keys, known: Mutex::default() }
+    }
+
+    /// # Errors
+    /// [`FailureKind::CredentialsIncomplete`] with a message that names the key at fault.
+    fn account(&self, provider: &Provider) -> Result<Arc<Account>, PollFailure> {
+        let endpoint = endpoint(&self.keys, provider)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (provider.name(), provider.endpoint());
-        if let Some(account) = known.get(&key) {
+        let destination = (provider.name(), endpoint);
+        if let Some(account) = known.accounts.get(&destination) {
             return Ok(Arc::clone(account));
         }
-        let account = Arc::new(Account::from(connect(name, &self.data, provider)?));
-        known.insert(key, Arc::clone(&account));
+        let connection = connect(&self.keys, &destination.1, provider, &mut known)?;
+        let account = Arc::new(Account::from(connection));
+        known.accounts.insert(destination, Arc::clone(&account));
         Ok(account)
     }
 }
@@ -99,16 +127,10 @@ impl Secrets {
         freshness: Freshness,
     ) -> Result<Result<Arc<Account>, PollFailure>, Arc<kube::Error>> {
         let key = (namespace.to_owned(), name.to_owned());
-        if let Some(read) = self.read.get(&key).await {
-            let is_fresh = match freshness {
-                Freshness::Minute => true,
-                Freshness::AfterRefusal => {
-                    read.freshness == Freshness::AfterRefusal && read.at.elapsed() < FRESH_FAILURE
-                }
-                Freshness::Now => false,
-            };
-            if is_fresh && let Some(account) = read.account(name, provider) {
-                return Ok(account);
+        if let Some(reading) = self.read.get(&key).await {
+            let loaded = reading.account(provider);
+            if reading.is_fresh(freshness, &loaded) {
+                return Ok(loaded);
             }
             self.read.invalidate(&key).await;
         }
@@ -116,9 +138,10 @@ impl Secrets {
         Box::pin(async {
             loop {
                 let get = self.get(namespace, name, freshness);
-                let read = self.read.try_get_with(key.clone(), get).await?;
-                if let Some(account) = read.account(name, provider) {
-                    return Ok(account);
+                let reading = self.read.try_get_with(key.clone(), get).await?;
+                let loaded = reading.account(provider);
+                if reading.is_fresh(Freshness::Minute, &loaded) {
+                    return Ok(loaded);
                 }
                 self.read.invalidate(&key).await;
             }
@@ -126,12 +149,10 @@ impl Secrets {
         .await
     }
 
-    async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Result<Read, kube::Error> {
+    async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Result<Reading, kube::Error> {
         let missing = |message: String| Err(PollFailure::new(FailureKind::CredentialsNotFound, message));
-        let accounts = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
-            Ok(Some(secret)) => {
-                Ok(Arc::new(Accounts { data: secret.data.unwrap_or_default(), known: Mutex::default() }))
-            }
+        let contents = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
+            Ok(Some(secret)) => Ok(Arc::new(Contents::new(pick(name, &secret)))),
             Ok(None) => {
                 missing(format!("spec.credentialsRef: there is no Secret {name} in namespace {namespace}; create it"))
             }
@@ -140,136 +161,88 @@ impl Secrets {
             )),
             Err(error) => return Err(error),
         };
-        Ok(Read { at: Instant::now(), freshness, accounts })
+        Ok(Reading { at: Instant::now(), freshness, contents })
     }
 }
 
-/// What Secret `name` with `data` says about reaching `provider`.
-///
-/// # Errors
-/// [`FailureKind::CredentialsIncomplete`] with a message that names the key at fault.
-pub fn connect(name: &str, data: &Data, provider: &Provider) -> Result<Connection, PollFailure> {
-    let keys = Keys { name, data };
-    let endpoint = keys.text("endpoint")?.map(str::to_owned).or_else(|| provider.endpoint()).ok_or_else(|| {
+/// The keys of a Secret that are ever read.
+fn pick(name: &str, secret: &Secret) -> SecretKeys {
+    let data = secret.data.as_ref();
+    SecretKeys::new(name, |key| data.and_then(|data| data.get(key)).map(|value| value.0.as_slice()))
+}
+
+/// Base URL of the API.
+fn endpoint(keys: &SecretKeys, provider: &Provider) -> Result<String, PollFailure> {
+    keys.text("endpoint")?.map(str::to_owned).or_else(|| provider.endpoint()).ok_or_else(|| {
         let what = format!("is missing; the host of {} does not follow from the spec", provider.cloud());
         keys.incomplete("endpoint", &what)
-    })?;
-    Ok(Connection {
-        endpoint,
-        iam_endpoint: keys.text("iamEndpoint")?.map(str::to_owned),
-        ca: keys.text("ca.crt")?.map(str::to_owned),
-        credential: keys.credential(provider)?,
     })
 }
 
-const TOKEN: &[&str] = &["token"];
-const CLIENT: &[&str] = &["clientId", "clientSecret"];
-const PASSWORD: &[&str] = &["username", "password", "domainName"];
-const ACCESS_KEY: &[&str] = &["accessKey", "secretKey"];
-const SERVICE_KEY: &[&str] = &["keyId", "secret"];
-
-/// The sets of keys that `sign_in` takes: one of them must be complete.
-fn sets(sign_in: &SignIn) -> &'static [&'static [&'static str]] {
-    match sign_in {
-        SignIn::ClientCredentials => &[TOKEN, CLIENT],
-        SignIn::Keystone { .. } => &[TOKEN, PASSWORD, ACCESS_KEY],
-        SignIn::KeyExchange { .. } => &[TOKEN, SERVICE_KEY],
+/// How the API of `provider` at `endpoint` is reached with what is in `keys`.
+fn connect(
+    keys: &SecretKeys,
+    endpoint: &str,
+    provider: &Provider,
+    known: &mut Known,
+) -> Result<Connection, PollFailure> {
+    let shared = |key, known: &mut Option<Arc<str>>| {
+        if known.is_none() {
+            *known = keys.text(key)?.map(Arc::from);
+        }
+        Ok(known.clone())
+    };
+    let iam_endpoint = shared("iamEndpoint", &mut known.iam_endpoint)?;
+    let ca = shared("ca.crt", &mut known.ca)?;
+    let sign_in = provider.sign_in();
+    let method = choose(keys, sign_in.methods, provider.cloud())?;
+    let credential = match known.credentials.get(method.name) {
+        Some(credential) => credential.clone(),
+        None => {
+            let credential = (method.read)(keys)?;
+            known.credentials.insert(method.name, credential.clone());
+            credential
+        }
+    };
+    if let Some(key) = credential.missing_key(&sign_in.scope) {
+        let what = format!("is missing; {} wants it beside {}", provider.cloud(), method.keys.join(" and "));
+        return Err(keys.incomplete(key, &what));
     }
+    Ok(Connection { endpoint: endpoint.to_owned(), iam_endpoint, ca, credential })
 }
 
-struct Keys<'a> {
-    name: &'a str,
-    data: &'a Data,
-}
-
-impl<'a> Keys<'a> {
-    fn credential(&self, provider: &Provider) -> Result<Credential, PollFailure> {
-        let sign_in = provider.sign_in();
-        let is_there = |key: &&str| self.data.contains_key(*key);
-        let complete: Vec<&[&str]> = sets(&sign_in).iter().copied().filter(|set| set.iter().all(is_there)).collect();
-        let secret = |key| self.required(key).map(|text| SecretString::from(text.to_owned()));
-        let owned = |key| self.required(key).map(str::to_owned);
-        match complete.as_slice() {
-            [TOKEN] => {
-                let token = self.required("token")?;
-                if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    return Err(self.incomplete("token", "holds white space or characters that no header carries"));
-                }
-                Ok(Credential::Token(token.into()))
+/// The one method that the cloud takes and whose keys are all there.
+fn choose(keys: &SecretKeys, taken: &[&str], cloud: &str) -> Result<&'static Method, PollFailure> {
+    let is_taken = |(at, method): &(usize, &'static Method)| *at == 0 || taken.contains(&method.name);
+    let methods: Vec<&Method> = METHODS.iter().enumerate().filter(is_taken).map(|(_, method)| method).collect();
+    let is_complete = |method: &&&Method| method.keys.iter().all(|key| keys.has(key));
+    let complete: Vec<&Method> = methods.iter().filter(is_complete).copied().collect();
+    let sets = |methods: &[&Method], between| {
+        methods.iter().map(|method| method.keys.join(" with ")).collect::<Vec<_>>().join(between)
+    };
+    match complete.as_slice() {
+        [method] => Ok(method),
+        [] => {
+            let begun = methods.iter().find(|method| method.keys.iter().any(|key| keys.has(key)));
+            if let Some(method) = begun
+                && let Some(missing) = method.keys.iter().find(|key| !keys.has(key))
+            {
+                let what = format!("is missing; {} belong together", method.keys.join(", "));
+                return Err(keys.incomplete(missing, &what));
             }
-            [CLIENT] => Ok(Credential::Client { id: owned("clientId")?, secret: secret("clientSecret")? }),
-            [PASSWORD] => Ok(Credential::Password {
-                username: owned("username")?,
-                password: secret("password")?,
-                domain_name: owned("domainName")?,
-            }),
-            [ACCESS_KEY] => {
-                let domain_id = self.text("domainId")?.map(str::to_owned);
-                if domain_id.is_none() && matches!(sign_in, SignIn::Keystone { scope: Scope::Domain, .. }) {
-                    let what = format!("is missing; {} wants it beside accessKey and secretKey", provider.cloud());
-                    return Err(self.incomplete("domainId", &what));
-                }
-                Ok(Credential::AccessKey {
-                    key: AccessKey { id: owned("accessKey")?, secret: secret("secretKey")?, form: self.form()? },
-                    security_token: self.text("securityToken")?.map(SecretString::from),
-                    domain_id,
-                })
-            }
-            [SERVICE_KEY] => Ok(Credential::ServiceKey { id: owned("keyId")?, secret: secret("secret")? }),
-            [] => Err(self.no_set(sets(&sign_in), provider)),
-            several => {
-                let several: Vec<String> = several.iter().map(|set| set.join(" with ")).collect();
-                let message = format!("holds more than one set of credentials ({}); leave one", several.join("; "));
-                Err(self.failure(&message))
-            }
+            let what = format!("has no credentials for {cloud}: put in {}", sets(&methods, "; or "));
+            Err(keys.failure(&what))
         }
-    }
-
-    fn no_set(&self, sets: &[&[&str]], provider: &Provider) -> PollFailure {
-        let begun = sets.iter().find(|set| set.iter().any(|key| self.data.contains_key(*key)));
-        if let Some(set) = begun
-            && let Some(missing) = set.iter().find(|key| !self.data.contains_key(**key))
-        {
-            return self.incomplete(missing, &format!("is missing; {} belong together", set.join(", ")));
+        several => {
+            let several = sets(several, "; ");
+            Err(keys.failure(&format!("holds more than one set of credentials ({several}); leave one")))
         }
-        let sets: Vec<String> = sets.iter().map(|set| set.join(" with ")).collect();
-        self.failure(&format!("has no credentials for {}: put in {}", provider.cloud(), sets.join("; or ")))
-    }
-
-    fn form(&self) -> Result<SignatureForm, PollFailure> {
-        match self.text("signature")? {
-            None | Some("access") => Ok(SignatureForm::Access),
-            Some("credential") => Ok(SignatureForm::Credential),
-            Some(_) => Err(self.incomplete("signature", "must be access or credential")),
-        }
-    }
-
-    fn required(&self, key: &str) -> Result<&'a str, PollFailure> {
-        self.text(key)?.ok_or_else(|| self.incomplete(key, "is missing"))
-    }
-
-    /// The text of `key`, absent where the key is; what editors and shells put at its end is no part of it.
-    fn text(&self, key: &str) -> Result<Option<&'a str>, PollFailure> {
-        let Some(bytes) = self.data.get(key) else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| self.incomplete(key, "is not text"))?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.trim().is_empty() {
-            return Err(self.incomplete(key, "is empty"));
-        }
-        Ok(Some(text))
-    }
-
-    fn incomplete(&self, key: &str, what: &str) -> PollFailure {
-        self.failure(&format!("key {key} {what}"))
-    }
-
-    fn failure(&self, what: &str) -> PollFailure {
-        PollFailure::new(FailureKind::CredentialsIncomplete, format!("Secret {}: {what}", self.name))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::ByteString;
     use serde_json::json;
 
     use super::*;
@@ -277,23 +250,31 @@ mod tests {
     fn provider(name: &str) -> Provider {
         let spec = match name {
             "numspot" => json!({"numspotKubernetes": {"region": "eu-west-2", "spaceId": "s"}}),
-            "cce" => json!({"huaweiCceUpgrade": {"region": "r", "projectId": "p", "clusterId": "c"}}),
+            "cce" => json!({"huaweiCceUpgrade": {"region": "eu-west-0", "projectId": "p", "clusterId": "c"}}),
             "ucs" => json!({"huaweiUcsFederation": {}}),
+            "otc" => json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}}),
             _ => json!({"sbercloudOpenshiftTask": {"serviceInstanceId": "i"}}),
         };
         serde_json::from_value(spec).unwrap()
     }
 
     /// Each character of a value is one byte.
-    fn connect(name: &str, data: &[(&str, &str)]) -> Result<Connection, String> {
-        let data = data
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), ByteString(value.chars().map(|c| c as u8).collect())))
-            .collect();
-        super::connect("cloud", &data, &provider(name)).map_err(|failure| {
+    fn secret(data: &[(&str, &str)]) -> Secret {
+        let data = data.iter().copied();
+        let data =
+            data.map(|(key, value)| (key.to_owned(), ByteString(value.chars().map(|c| c as u8).collect()))).collect();
+        Secret { data: Some(data), ..Secret::default() }
+    }
+
+    fn account(secret: &Secret, provider: &Provider) -> Result<Arc<Account>, String> {
+        Contents::new(pick("cloud", secret)).account(provider).map_err(|failure| {
             assert_eq!(failure.kind, FailureKind::CredentialsIncomplete);
             failure.message
         })
+    }
+
+    fn connect(name: &str, data: &[(&str, &str)]) -> Result<Connection, String> {
+        account(&secret(data), &provider(name)).map(|account| account.connection.clone())
     }
 
     #[rstest::rstest]
@@ -302,7 +283,7 @@ mod tests {
     #[case("cce", &[("username", "u"), ("password", "p"), ("domainName", "d")], "username, password and domainName")]
     #[case("cce", &[("accessKey", "a"), ("secretKey", "s"), ("signature", "credential\n")], "accessKey and secretKey")]
     #[case("ucs", &[("accessKey", "a"), ("secretKey", "s"), ("domainId", "d")], "accessKey and secretKey")]
-    #[case("sber", &[("endpoint", "https://x"), ("keyId", "k"), ("secret", "s")], "keyId and secret")]
+    #[case("sber", &[("endpoint", "https://x.api.cloud.ru"), ("keyId", "k"), ("secret", "s")], "keyId and secret")]
     fn one_complete_set_is_taken(#[case] name: &str, #[case] data: &[(&str, &str)], #[case] keys: &str) {
         assert_eq!(connect(name, data).unwrap().credential.keys(), keys);
     }
@@ -364,6 +345,18 @@ mod tests {
         ] {
             let connection = connect("cce", data).unwrap();
             assert!(!format!("{connection:?}").contains("c4nary"));
+            assert!(!format!("{:?}", pick("cloud", &secret(data))).contains("c4nary"));
+        }
+    }
+
+    #[test]
+    fn every_method_that_a_provider_takes_is_in_the_table() {
+        for name in ["numspot", "cce", "ucs", "otc", "sber"] {
+            let sign_in = provider(name).sign_in();
+            assert!(!sign_in.methods.is_empty());
+            for method in sign_in.methods {
+                assert!(METHODS.iter().any(|row| row.name == *method), "{name}: {method}");
+            }
         }
     }
 }

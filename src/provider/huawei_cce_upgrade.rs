@@ -40,7 +40,12 @@ impl CloudApi for HuaweiCceUpgrade {
 
     fn sign_in(&self) -> SignIn {
         let domain = if self.region == "eu-west-101" { "myhuaweicloud.eu" } else { "myhuaweicloud.com" };
-        SignIn::Keystone { iam: format!("https://iam.{}.{domain}", self.region), scope: Scope::Project(self.project_id.clone()) }
+        let url = format!("https://iam.{}.{domain}", self.region);
+        SignIn {
+            methods: &["keystonePassword", "accessKey"],
+            identity_service: Some(IdentityService { url }),
+            scope: Scope::Project(self.project_id.clone()),
+        }
     }
 
     fn request(&self, operation_id: &str) -> Request {

@@ -33,7 +33,7 @@ impl CloudApi for NumspotKubernetes {
     }
 
     fn sign_in(&self) -> SignIn {
-        SignIn::ClientCredentials
+        SignIn { methods: &["clientCredentials"], identity_service: None, scope: Scope::Account }
     }
 
     fn request(&self, operation_id: &str) -> Request {

@@ -30,11 +30,15 @@ impl CloudApi for OtcCceJob {
 
     /// The Swiss cloud's identity service stands at iam-pub.
     fn sign_in(&self) -> SignIn {
-        let iam = match self.region.as_str() {
+        let url = match self.region.as_str() {
             "eu-ch2" => "https://iam-pub.eu-ch2.sc.otc.t-systems.com".to_owned(),
             region => format!("https://iam.{region}.otc.t-systems.com"),
         };
-        SignIn::Keystone { iam, scope: Scope::Project(self.project_id.clone()) }
+        SignIn {
+            methods: &["keystonePassword", "accessKey"],
+            identity_service: Some(IdentityService { url }),
+            scope: Scope::Project(self.project_id.clone()),
+        }
     }
 
     fn request(&self, operation_id: &str) -> Request {

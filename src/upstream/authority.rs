@@ -1,11 +1,10 @@
-//! What a request carries to prove who asks: a token from the Secret, one minted for it, or a signature.
+//! What a request carries to prove who asks: a token from the Secret, one requested with it, or a signature.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use std::time::Duration;
 use url::Url;
 
 use super::client::{Call, Client};
@@ -13,30 +12,33 @@ use super::egress::Egress;
 use super::redaction::Redaction;
 use super::refusal::read_refusal;
 use super::verdict::{Body, DEFAULT_PAUSE, Reply, describe, redirect_target, retry_after};
-use crate::auth::sign_in::{Exchange, Minted, exchange};
-use crate::auth::signature::{AccessKey, Signable, sdk_date};
-use crate::auth::tokens::Tokens;
+use crate::auth::methods::{Header, Proof, RequestToken, Unsigned};
+use crate::auth::token_cache::TokenCache;
+use crate::auth::token_request::{TokenReply, TokenRequest, TokenResponse};
 use crate::auth::{Account, Credential};
 use crate::observation::{FailureKind, PollFailure, Request};
-use crate::provider::{Provider, Scope, SignIn, TokenHeader};
+use crate::provider::{Provider, TokenHeader};
 
-/// What signs requests, and mints what it takes.
+/// What authenticates requests, and signs in where that takes a token.
 pub struct Authority<'a> {
     /// Where a credential may go.
     pub egress: &'a Egress,
     /// How it gets there.
     pub client: &'a Client,
-    /// What was minted before.
-    pub tokens: &'a Tokens,
+    /// What was requested before.
+    pub tokens: &'a TokenCache,
 }
 
 /// What a request carries.
 pub struct Signed {
     /// The headers, the secret ones marked as such.
     pub headers: HeaderMap,
-    /// The token in them, where it was minted and not given.
+    /// The token in them, where it was requested and not given.
     pub minted: Option<SecretString>,
 }
+
+/// Why signing in failed, and for how long the cloud wants no further try.
+type SignInFailure = (PollFailure, Option<Duration>);
 
 impl Authority<'_> {
     /// The headers for `request` to `url`.
@@ -50,61 +52,62 @@ impl Authority<'_> {
         url: &Url,
         request: &Request,
     ) -> Result<Signed, PollFailure> {
-        match &account.connection.credential {
-            Credential::Token(token) => {
-                Ok(Signed { headers: token_headers(token, provider.token_header())?, minted: None })
+        match account.connection.credential.proof() {
+            Proof::Token(token) => Ok(Signed { headers: token_headers(token, provider.token_header())?, minted: None }),
+            Proof::Signature(signer) => {
+                let host = match (url.host_str().unwrap_or_default(), url.port()) {
+                    (host, Some(port)) => format!("{host}:{port}"),
+                    (host, None) => host.to_owned(),
+                };
+                let unsigned = Unsigned { host: &host, path: url.path(), query: &request.query };
+                let headers = signer.sign(&unsigned, &provider.sign_in().scope, Timestamp::now());
+                Ok(Signed { headers: secret_headers(headers)?, minted: None })
             }
-            Credential::AccessKey { key, security_token, domain_id } => {
-                let extra = [
-                    ("x-security-token", security_token.as_ref().map(|token| token.expose_secret().to_owned())),
-                    match provider.sign_in() {
-                        SignIn::Keystone { scope: Scope::Project(id), .. } => ("x-project-id", Some(id)),
-                        _ => ("x-domain-id", domain_id.clone()),
-                    },
-                ];
-                let headers = signature_headers(key, &extra, url, request, Timestamp::now())?;
-                Ok(Signed { headers, minted: None })
-            }
-            Credential::Client { .. } | Credential::Password { .. } | Credential::ServiceKey { .. } => {
+            Proof::SignIn(method) => {
+                let name = name(provider, account);
                 // Boxed, as the others need no room for it.
-                let token = Box::pin(self.tokens.get(&name(provider, account), self.mint(provider, account))).await?;
+                let token = Box::pin(self.tokens.get(&name, self.sign_in(method, provider, account))).await?;
                 Ok(Signed { headers: token_headers(&token, provider.token_header())?, minted: Some(token) })
             }
         }
     }
 
-    /// Drops the minted token that was `refused`; whether another may be asked for.
+    /// Drops the requested token that was `refused`; whether another may be asked for.
     pub async fn renew(&self, provider: &Provider, account: &Account, refused: &SecretString) -> bool {
         self.tokens.renew(&name(provider, account), refused).await
     }
 
-    async fn mint(&self, provider: &Provider, account: &Account) -> Result<Minted, (PollFailure, Option<Duration>)> {
+    async fn sign_in(
+        &self,
+        method: &dyn RequestToken,
+        provider: &Provider,
+        account: &Account,
+    ) -> Result<TokenResponse, SignInFailure> {
         let without_pause = |failure| (failure, None);
-        let exchange = exchange(&account.connection, &provider.sign_in()).map_err(|why| {
+        let connection = &account.connection;
+        let request = method.token_request(connection, &provider.sign_in()).map_err(|why| {
             let message = format!("the Secret's key iamEndpoint cannot be used: {why}");
             without_pause(PollFailure::new(FailureKind::CredentialsIncomplete, message))
         })?;
-        let Some(exchange) = exchange else {
-            let keys = account.connection.credential.keys();
-            let message = format!("{} does not take the Secret's keys {keys}", provider.cloud());
-            return Err(without_pause(PollFailure::new(FailureKind::CredentialsIncomplete, message)));
-        };
-        let key = exchange.endpoint_key;
-        let endpoint = self.egress.check(key, &exchange.endpoint, provider).map_err(without_pause)?;
+        let key = request.endpoint_key;
+        let endpoint = self.egress.check(key, &request.endpoint, provider).map_err(without_pause)?;
+        let pair = request.basic.as_ref().map(|basic| basic.pair());
         let call = Call {
             key,
-            url: endpoint.post_url(exchange.path),
-            headers: exchange_headers(&exchange).map_err(without_pause)?,
-            body: Some(exchange.body.clone()),
+            url: endpoint.post_url(request.path),
+            headers: token_request_headers(&request, pair.as_ref()).map_err(without_pause)?,
+            body: Some(request.body.clone()),
         };
-        let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await.map_err(without_pause)?;
-        read_token(reply, &exchange, provider, &account.connection.credential, endpoint.host())
+        let reply = self.client.send(call, provider, connection.ca.as_deref()).await.map_err(without_pause)?;
+        let redaction = Redaction::new(connection.credential.secrets().into_iter().chain(&pair));
+        read_token(reply, &request, provider, &connection.credential, endpoint.host(), &redaction)
     }
 }
 
-/// A Keystone token is good for its scope only.
+/// A token is good for its scope only.
 fn name(provider: &Provider, account: &Account) -> String {
-    format!("{} {:?}", account.name, provider.sign_in())
+    let sign_in = provider.sign_in();
+    format!("{} {} {:?}", account.name, account.connection.token_endpoint(&sign_in).0, sign_in.scope)
 }
 
 fn token_headers(token: &SecretString, header: TokenHeader) -> Result<HeaderMap, PollFailure> {
@@ -116,48 +119,21 @@ fn token_headers(token: &SecretString, header: TokenHeader) -> Result<HeaderMap,
     Ok(HeaderMap::from_iter([(name, value)]))
 }
 
-/// Content type, host, project and date are signed, as the vendor's own clients do.
-fn signature_headers(
-    key: &AccessKey,
-    extra: &[(&'static str, Option<String>)],
-    url: &Url,
-    request: &Request,
-    now: Timestamp,
-) -> Result<HeaderMap, PollFailure> {
-    let date = sdk_date(now);
-    let host = match (url.host_str().unwrap_or_default(), url.port()) {
-        (host, Some(port)) => format!("{host}:{port}"),
-        (host, None) => host.to_owned(),
+fn secret_headers(headers: Vec<Header>) -> Result<HeaderMap, PollFailure> {
+    let pair = |header: Header| {
+        let value = secret_value(header.key, header.value.expose_secret())?;
+        Ok((HeaderName::from_static(header.name), value))
     };
-    let extra: Vec<(&'static str, &str)> =
-        extra.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-    let mut signed = vec![("content-type", "application/json"), ("host", host.as_str())];
-    signed.extend(&extra);
-    let signable = Signable { method: "GET", path: url.path(), query: &request.query, headers: &signed, body: b"" };
-    let authorization = key.authorization(&signable, &date);
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, secret_value("accessKey", &authorization)?);
-    headers.insert(HeaderName::from_static("x-sdk-date"), secret_value("accessKey", &date)?);
-    for (name, value) in extra {
-        let key = if name == "x-security-token" { "securityToken" } else { "domainId" };
-        headers.insert(HeaderName::from_static(name), secret_value(key, value)?);
-    }
-    Ok(headers)
+    headers.into_iter().map(pair).collect()
 }
 
-fn exchange_headers(exchange: &Exchange) -> Result<HeaderMap, PollFailure> {
+fn token_request_headers(request: &TokenRequest, pair: Option<&SecretString>) -> Result<HeaderMap, PollFailure> {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(exchange.content_type));
-    if let Some((user, secret)) = &exchange.basic {
-        let pair = basic_pair(user, secret);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
+    if let Some(pair) = pair {
         headers.insert(AUTHORIZATION, secret_value("clientSecret", &format!("Basic {}", pair.expose_secret()))?);
     }
     Ok(headers)
-}
-
-/// User and secret as HTTP's basic authentication sends them (RFC 7617).
-fn basic_pair(user: &str, secret: &SecretString) -> SecretString {
-    STANDARD.encode(format!("{user}:{}", secret.expose_secret())).into()
 }
 
 fn secret_value(key: &str, text: &str) -> Result<HeaderValue, PollFailure> {
@@ -172,18 +148,19 @@ fn secret_value(key: &str, text: &str) -> Result<HeaderValue, PollFailure> {
 
 fn read_token(
     reply: Reply,
-    exchange: &Exchange,
+    request: &TokenRequest,
     provider: &Provider,
     credential: &Credential,
     host: &str,
-) -> Result<Minted, (PollFailure, Option<Duration>)> {
+    redaction: &Redaction,
+) -> Result<TokenResponse, SignInFailure> {
     let cloud = provider.cloud();
     let keys = credential.keys();
     let fail = |kind, message: String| Err((PollFailure::new(kind, format!("signing in to {cloud}: {message}")), None));
     if let Some(target) = redirect_target(&reply) {
         let message = format!(
             "it answered with a redirect to {target}, which was not followed; check the Secret's key {}",
-            exchange.endpoint_key
+            request.endpoint_key
         );
         return fail(FailureKind::RedirectRefused, message);
     }
@@ -192,41 +169,33 @@ fn read_token(
         Body::Late(failure) => return Err((failure.clone(), None)),
         Body::TooLarge | Body::Cut => b"",
     };
-    if exchange.is_success(reply.status) {
-        let token = reply.headers.get("x-subject-token").and_then(|token| token.to_str().ok());
-        return match exchange.read(token, body, reply.received) {
-            Ok(minted) => Ok(minted),
+    if reply.status == request.success {
+        let subject_token = reply.headers.get("x-subject-token").and_then(|token| token.to_str().ok());
+        return match (request.read)(&TokenReply { body, subject_token, received: reply.received }) {
+            Ok(response) => Ok(response),
             Err(why) => fail(FailureKind::InvalidResponse, format!("no usable answer: {why}")),
         };
     }
-    let pair = exchange.basic.as_ref().map(|(user, secret)| basic_pair(user, secret));
-    let redaction = Redaction::new(credential.secrets().into_iter().chain(&pair));
     let request_id = reply.headers.get("x-request-id").and_then(|id| id.to_str().ok());
     let refusal = read_refusal(reply.status, request_id, body, |text| redaction.redact(text));
     let said = describe(&refusal);
-    let second_factor = match credential {
-        Credential::Password { .. } => {
-            "; a user who needs a second factor cannot sign in so: use accessKey and secretKey"
-        }
-        _ => "",
-    };
+    let advice = credential.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
     match refusal.status {
         429 | 503 => {
             let pause = retry_after(&reply.headers, reply.received).unwrap_or(DEFAULT_PAUSE);
             let kind = if refusal.status == 429 { FailureKind::Throttled } else { FailureKind::ServerError };
             Err((PollFailure::new(kind, format!("signing in to {cloud}: it answered {said}")), Some(pause)))
         }
-        400 | 401 => fail(
-            FailureKind::Unauthorized,
-            format!("it answered {said}: correct the Secret's keys {keys}{second_factor}"),
-        ),
+        400 | 401 => {
+            fail(FailureKind::Unauthorized, format!("it answered {said}: correct the Secret's keys {keys}{advice}"))
+        }
         403 => fail(
             FailureKind::Forbidden,
-            format!("it answered {said}: the owner of the Secret's keys {keys} may not sign in{second_factor}"),
+            format!("it answered {said}: the owner of the Secret's keys {keys} may not sign in{advice}"),
         ),
         404 | 405 | 410 => fail(
             FailureKind::EndpointRefused,
-            format!("{host} answered {said}: check the Secret's key {}", exchange.endpoint_key),
+            format!("{host} answered {said}: check the Secret's key {}", request.endpoint_key),
         ),
         500..=599 => fail(FailureKind::ServerError, format!("it answered {said}: it has trouble of its own")),
         _ => fail(FailureKind::InvalidResponse, format!("it answered {said}: that is no answer to a sign-in")),

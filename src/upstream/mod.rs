@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use secrecy::SecretString;
 
 use crate::auth::Account;
-use crate::auth::tokens::Tokens;
+use crate::auth::token_cache::TokenCache;
 use crate::document::Document;
 use crate::metrics::Metrics;
 use crate::observation::{FailureKind, Observation, PollFailure, Request};
@@ -143,7 +143,7 @@ pub struct Upstream {
     client: Client,
     budget: Mutex<Budget>,
     collections: Mutex<Collections>,
-    tokens: Tokens,
+    tokens: TokenCache,
     metrics: Arc<Metrics>,
     flights: Flights<Inquiry, Answer>,
 }
@@ -173,7 +173,7 @@ impl Upstream {
             client: Client::new(&options)?,
             budget: Mutex::new(Budget::new(rate, options.burst)),
             collections: Mutex::default(),
-            tokens: Tokens::default(),
+            tokens: TokenCache::default(),
             metrics: Arc::clone(&options.metrics),
             flights: Flights::new(ANSWERS_KEPT),
         })

@@ -221,7 +221,7 @@ mod tests {
         let exchange = Exchange {
             provider: &provider,
             host: "cce.example",
-            credential: &Credential::Token("t0pSecret".into()),
+            credential: &crate::auth::methods::ReadyToken("t0pSecret".into()).into(),
             redaction: &redaction,
         };
         judge(reply, &exchange)
