@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth::secret_keys", &["auth", "observation"]),
     ("auth::signature", &["auth"]),
     ("auth::token_cache", &["auth", "observation"]),
-    ("auth::token_request", &["auth", "document", "schedule", "time"]),
+    ("auth::token_request", &["auth", "document", "time"]),
     ("controller", &["api", "credentials", "decision", "events", "metrics", "observation", "schedule", "upstream"]),
     ("credentials", &["auth", "observation", "provider"]),
     ("decision", &["api", "observation", "schedule", "wording"]),

@@ -1,4 +1,4 @@
-//! How a token is asked for, and how the answer is read. Pure.
+//! How a token is asked for, and how the answer is read. Pure: times come from the cloud's own clock.
 
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use url::form_urlencoded;
 
 use crate::document::{Document, Json};
-use crate::schedule::elapsed;
 use crate::time::parse_time;
 
 /// A token whose answer does not say how long it lives is taken to live this long.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
-/// The most that is believed of what an answer of OAuth says.
+/// No token is kept for longer, whatever its answer says.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 /// How long before its end a token is renewed; half of its life where that is shorter.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -52,8 +51,8 @@ pub struct TokenReply<'a> {
     pub body: &'a [u8],
     /// The header `X-Subject-Token`.
     pub subject_token: Option<&'a str>,
-    /// When it arrived.
-    pub received: Timestamp,
+    /// The header `Date`: what the cloud's clock shows.
+    pub date: Option<Timestamp>,
 }
 
 /// A token fresh from the cloud.
@@ -94,20 +93,27 @@ pub fn read_oauth(reply: &TokenReply<'_>) -> Result<TokenResponse, String> {
     let document = Document::parse(reply.body).map_err(|misread| misread.to_string())?;
     let root = document.root();
     let token = root.get("access_token").and_then(Json::text).ok_or("the reply has no access_token")?;
-    let seconds = root.get("expires_in").and_then(Json::number).filter(|seconds| *seconds > 0.0);
-    let lifetime = seconds.map(|seconds| Duration::from_secs_f64(seconds.min(LONGEST_LIFETIME.as_secs_f64())));
-    respond(token, lifetime)
+    respond(token, lifetime(root, reply.date))
 }
 
-/// Reads Keystone's answer: the header `X-Subject-Token`, and `token.expires_at`.
+/// Reads Keystone's answer: the header `X-Subject-Token`, and `token.issued_at` and `token.expires_at`.
 ///
 /// # Errors
 /// What the reply lacks.
 pub fn read_keystone(reply: &TokenReply<'_>) -> Result<TokenResponse, String> {
     let document = Document::parse(reply.body).map_err(|misread| misread.to_string())?;
     let token = reply.subject_token.ok_or("the reply has no header X-Subject-Token")?;
-    let end = document.root().get("token.expires_at").and_then(Json::text).and_then(parse_time);
-    respond(token, end.map(|end| elapsed(reply.received, end)))
+    respond(token, document.root().get("token").and_then(|token| lifetime(token, reply.date)))
+}
+
+/// How long a token lives by the clock that gave it: ours may be hours away from it.
+fn lifetime(token: Json<'_>, date: Option<Timestamp>) -> Option<Duration> {
+    if let Some(seconds) = token.get("expires_in").and_then(Json::number).filter(|seconds| *seconds > 0.0) {
+        return Some(Duration::from_secs_f64(seconds.min(LONGEST_LIFETIME.as_secs_f64())));
+    }
+    let time = |name| token.get(name).and_then(Json::text).and_then(parse_time);
+    let life = time("expires_at")?.duration_since(time("issued_at").or(date)?);
+    Duration::try_from(life).ok().filter(|life| !life.is_zero())
 }
 
 fn respond(token: &str, lifetime: Option<Duration>) -> Result<TokenResponse, String> {
@@ -115,7 +121,7 @@ fn respond(token: &str, lifetime: Option<Duration>) -> Result<TokenResponse, Str
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("the reply's token cannot be sent in a header".into());
     }
-    let lifetime = lifetime.unwrap_or(DEFAULT_LIFETIME);
+    let lifetime = lifetime.unwrap_or(DEFAULT_LIFETIME).min(LONGEST_LIFETIME);
     Ok(TokenResponse { token: token.into(), usable: lifetime.saturating_sub(MARGIN).max(lifetime / 2) })
 }
 
@@ -123,21 +129,25 @@ fn respond(token: &str, lifetime: Option<Duration>) -> Result<TokenResponse, Str
 mod tests {
     use super::*;
 
+    /// What the cloud's clock shows; what ours shows matters nowhere.
+    const DATE: &str = "2026-11-23T12:00:00Z";
+
     fn oauth(body: &str) -> Result<(String, u64), String> {
-        read(read_oauth, None, body)
+        read(read_oauth, None, Some(DATE), body)
     }
 
-    fn keystone(subject_token: Option<&str>, body: &str) -> Result<(String, u64), String> {
-        read(read_keystone, subject_token, body)
+    fn keystone(subject_token: Option<&str>, date: Option<&str>, body: &str) -> Result<(String, u64), String> {
+        read(read_keystone, subject_token, date, body)
     }
 
     fn read(
         read: fn(&TokenReply<'_>) -> Result<TokenResponse, String>,
         subject_token: Option<&str>,
+        date: Option<&str>,
         body: &str,
     ) -> Result<(String, u64), String> {
-        let received = "2026-11-23T12:00:00Z".parse().unwrap();
-        let response = read(&TokenReply { body: body.as_bytes(), subject_token, received })?;
+        let date = date.map(|date| date.parse().unwrap());
+        let response = read(&TokenReply { body: body.as_bytes(), subject_token, date })?;
         Ok((response.token.expose_secret().to_owned(), response.usable.as_secs()))
     }
 
@@ -146,17 +156,35 @@ mod tests {
     #[case(r#"{"access_token":"t","expires_in":"3600"}"#, 3300)]
     #[case(r#"{"access_token":"t","expires_in":60}"#, 30)]
     #[case(r#"{"access_token":"t","expires_in":-1}"#, 300)]
+    #[case(r#"{"access_token":"t","expires_in":1e300}"#, 86_100)]
     #[case(r#"{"access_token":"t"}"#, 300)]
+    #[case(r#"{"access_token":"t","expires_at":"2026-11-23T13:00:00Z"}"#, 3300)]
     fn a_token_is_used_for_less_than_it_lives(#[case] body: &str, #[case] usable: u64) {
         assert_eq!(oauth(body), Ok(("t".into(), usable)));
     }
 
+    #[rstest::rstest]
+    #[case::both("2026-11-24T12:00:00.855000Z", Some("2026-11-24T11:00:00.855000Z"), Some(DATE), 3300)]
+    #[case::both_without_a_date("2031-01-01T01:00:00Z", Some("2031-01-01T00:00:00Z"), None, 3300)]
+    #[case::by_the_date_header("2026-11-23T13:00:00.000000Z", None, Some(DATE), 3300)]
+    #[case::no_clock_of_the_cloud_s("2026-11-23T13:00:00.000000Z", None, None, 300)]
+    #[case::over_before_it_began("2026-11-23T13:00:00Z", Some("2026-11-23T13:00:00Z"), Some(DATE), 300)]
+    #[case::for_a_year("2027-11-23T12:00:00Z", None, Some(DATE), 86_100)]
+    fn a_keystone_token_lives_by_the_cloud_s_clock(
+        #[case] end: &str,
+        #[case] start: Option<&str>,
+        #[case] date: Option<&str>,
+        #[case] usable: u64,
+    ) {
+        let start = start.map(|start| format!(r#","issued_at":"{start}""#)).unwrap_or_default();
+        let body = format!(r#"{{"token":{{"expires_at":"{end}"{start}}}}}"#);
+        assert_eq!(keystone(Some("t"), date, &body), Ok(("t".into(), usable)));
+    }
+
     #[test]
     fn keystone_gives_its_token_in_a_header() {
-        let body = r#"{"token":{"expires_at":"2026-11-23T13:00:00.855000Z"}}"#;
-        assert_eq!(keystone(Some("t"), body), Ok(("t".into(), 3300)));
-        assert_eq!(keystone(Some("t"), "{}"), Ok(("t".into(), 300)));
-        assert!(keystone(None, body).unwrap_err().contains("X-Subject-Token"));
+        assert_eq!(keystone(Some("t"), Some(DATE), "{}"), Ok(("t".into(), 300)));
+        assert!(keystone(None, Some(DATE), "{}").unwrap_err().contains("X-Subject-Token"));
     }
 
     #[rstest::rstest]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -170,8 +170,10 @@ fn read_token(
         Body::TooLarge | Body::Cut => b"",
     };
     if reply.status == request.success {
-        let subject_token = reply.headers.get("x-subject-token").and_then(|token| token.to_str().ok());
-        return match (request.read)(&TokenReply { body, subject_token, received: reply.received }) {
+        let header = |name| reply.headers.get(name).and_then(|value| value.to_str().ok());
+        let date = header(DATE).and_then(|date| Timestamp::try_from(httpdate::parse_http_date(date).ok()?).ok());
+        let subject_token = header(HeaderName::from_static("x-subject-token"));
+        return match (request.read)(&TokenReply { body, subject_token, date }) {
             Ok(response) => Ok(response),
             Err(why) => fail(FailureKind::InvalidResponse, format!("no usable answer: {why}")),
         };
@@ -204,7 +206,14 @@ fn read_token(
 
 #[cfg(test)]
 mod tests {
+    use cloudop_simulator::{Fault, Matcher, Simulator, Times};
+    use reqwest::header::RETRY_AFTER;
+    use serde_json::json;
+
     use super::*;
+    use crate::auth::Connection;
+    use crate::auth::methods::KeystonePassword;
+    use crate::upstream::Options;
 
     #[test]
     fn a_token_is_sent_as_the_cloud_wants_it_and_marked_sensitive() {
@@ -217,5 +226,87 @@ mod tests {
         }
         let failure = token_headers(&"a\nb".into(), TokenHeader::Bearer).unwrap_err();
         assert_eq!(failure.kind, FailureKind::CredentialsIncomplete);
+    }
+
+    /// One simulated cloud, and what signs in to it.
+    struct Bed {
+        simulator: Simulator,
+        egress: Egress,
+        client: Client,
+        tokens: TokenCache,
+    }
+
+    impl Bed {
+        async fn new() -> Self {
+            let options = Options {
+                allow_hosts: vec!["localhost".into(), "127.0.0.1".into()],
+                allow_private_addresses: true,
+                ..Options::default()
+            };
+            Self {
+                simulator: Simulator::start().await.unwrap(),
+                egress: Egress::new(&options.allow_hosts, true).unwrap(),
+                client: Client::new(&options).unwrap(),
+                tokens: TokenCache::default(),
+            }
+        }
+
+        /// Answers the sign-ins to come.
+        fn answer(&self, code: u16, headers: &[(&str, &str)], body: &str, times: impl Into<Times>) {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let fault = Fault::Status { code, headers, body: body.to_owned() };
+            self.simulator.fault(fault, Matcher::path("/token"), times);
+        }
+
+        async fn sign(&self, provider: &Provider, credential: impl Into<Credential>) -> Result<String, PollFailure> {
+            let authority = Authority { egress: &self.egress, client: &self.client, tokens: &self.tokens };
+            let account = Account::from(Connection {
+                endpoint: self.simulator.url(),
+                iam_endpoint: Some(self.simulator.url().into()),
+                ca: Some(self.simulator.ca_pem().into()),
+                credential: credential.into(),
+            });
+            let request = Request::get(&["x"]);
+            let url = Url::parse(&self.simulator.url()).unwrap();
+            let signed = authority.sign(provider, &account, &url, &request).await?;
+            Ok(signed.minted.unwrap().expose_secret().to_owned())
+        }
+    }
+
+    fn otc() -> Provider {
+        serde_json::from_value(json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap()
+    }
+
+    fn user() -> KeystonePassword {
+        KeystonePassword { username: "u".into(), password: "s3cret".into(), domain_name: "d".into() }
+    }
+
+    const SUBJECT_TOKEN: (&str, &str) = ("X-Subject-Token", "t");
+
+    #[tokio::test]
+    async fn a_token_is_reused_though_our_clock_is_a_day_ahead_of_the_cloud_s() {
+        let bed = Bed::new().await;
+        let at = |hours| Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        let token = json!({"token": {"issued_at": at(24).to_string(), "expires_at": at(23).to_string()}});
+        bed.answer(201, &[SUBJECT_TOKEN], &token.to_string(), Times::Forever);
+        for _ in 0..3 {
+            assert_eq!(bed.sign(&otc(), user()).await, Ok("t".to_owned()));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(bed.simulator.requests().len(), 1);
+    }
+
+    #[test]
+    fn a_sign_in_that_asks_for_a_pause_of_a_year_gets_15_minutes() {
+        let request = user().token_request(&connection(), &otc().sign_in()).unwrap();
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("31536000"))]);
+        let reply = Reply { status: 429, headers, body: Body::Whole(Vec::new()), received: Timestamp::now() };
+        let (failure, pause) =
+            read_token(reply, &request, &otc(), &user().into(), "host", &Redaction::new([])).unwrap_err();
+        assert_eq!((failure.kind, pause), (FailureKind::Throttled, Some(Duration::from_secs(900))));
+    }
+
+    fn connection() -> Connection {
+        Connection { endpoint: "https://x".into(), iam_endpoint: None, ca: None, credential: user().into() }
     }
 }
