@@ -38,8 +38,6 @@ pub struct TokenRequest {
     pub basic: Option<Basic>,
     /// The body.
     pub body: SecretString,
-    /// The status that a token comes with.
-    pub success: u16,
     /// Reads the token out of the reply. Its error says what the reply lacks, and nothing of what it holds.
     pub read: fn(&TokenReply<'_>) -> Result<TokenResponse, String>,
 }
@@ -74,9 +72,15 @@ pub struct Basic {
 }
 
 impl Basic {
-    /// What follows `Basic ` in the header.
-    pub fn pair(&self) -> SecretString {
-        STANDARD.encode(format!("{}:{}", self.user, self.password.expose_secret())).into()
+    /// What follows `Basic ` in the header, in the order in which to try it: form-encoded, as RFC 6749, section 2.3.1,
+    /// wants it of OAuth's clients; then as they are, where that differs, since many servers decode nothing.
+    pub fn spellings(&self) -> Vec<SecretString> {
+        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = |user: &str, password: &str| SecretString::from(STANDARD.encode(format!("{user}:{password}")));
+        let password = self.password.expose_secret();
+        let mut spellings = vec![pair(&encode(&self.user), &encode(password)), pair(&self.user, password)];
+        spellings.dedup_by(|a, b| a.expose_secret() == b.expose_secret());
+        spellings
     }
 }
 
@@ -194,5 +198,18 @@ mod tests {
     #[case("", "empty")]
     fn an_answer_without_a_token_says_why(#[case] body: &str, #[case] why: &str) {
         assert!(oauth(body).unwrap_err().contains(why));
+    }
+
+    #[rstest::rstest]
+    #[case::nothing_to_encode("robot", "s3cret-1", &["robot:s3cret-1"])]
+    #[case::both_differ("a:b", "s/+ &", &["a%3Ab:s%2F%2B+%26", "a:b:s/+ &"])]
+    fn a_client_is_form_encoded_first_and_raw_where_that_differs(
+        #[case] user: &str,
+        #[case] password: &str,
+        #[case] expected: &[&str],
+    ) {
+        let basic = Basic { user: user.into(), password: password.into() };
+        let decode = |pair: &SecretString| String::from_utf8(STANDARD.decode(pair.expose_secret()).unwrap()).unwrap();
+        assert_eq!(basic.spellings().iter().map(decode).collect::<Vec<_>>(), expected);
     }
 }

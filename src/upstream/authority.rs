@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::client::{Call, Client};
-use super::egress::Egress;
+use super::egress::{Egress, Endpoint};
 use super::redaction::Redaction;
 use super::refusal::read_refusal;
 use super::verdict::{Body, DEFAULT_PAUSE, Reply, describe, redirect_target, retry_after};
@@ -16,7 +16,7 @@ use crate::auth::methods::{Header, Proof, RequestToken, Unsigned};
 use crate::auth::token_cache::TokenCache;
 use crate::auth::token_request::{TokenReply, TokenRequest, TokenResponse};
 use crate::auth::{Account, Credential};
-use crate::observation::{FailureKind, PollFailure, Request};
+use crate::observation::{FailureKind, PollFailure, Refusal, Request};
 use crate::provider::{Provider, TokenHeader};
 
 /// What authenticates requests, and signs in where that takes a token.
@@ -91,16 +91,34 @@ impl Authority<'_> {
         })?;
         let key = request.endpoint_key;
         let endpoint = self.egress.check(key, &request.endpoint, provider).map_err(without_pause)?;
-        let pair = request.basic.as_ref().map(|basic| basic.pair());
-        let call = Call {
-            key,
-            url: endpoint.post_url(request.path),
-            headers: token_request_headers(&request, pair.as_ref()).map_err(without_pause)?,
-            body: Some(request.body.clone()),
-        };
-        let reply = self.client.send(call, provider, connection.ca.as_deref()).await.map_err(without_pause)?;
-        let redaction = Redaction::new(connection.credential.secrets().into_iter().chain(&pair));
+        let (reply, pairs) = self.request_token(&request, &endpoint, provider, account).await.map_err(without_pause)?;
+        let redaction = Redaction::new(connection.credential.secrets().into_iter().chain(&pairs));
         read_token(reply, &request, provider, &connection.credential, endpoint.host(), &redaction)
+    }
+
+    /// Sends the request with each spelling of its Basic header until one is not refused. Also gives the spellings, none
+    /// of which must be repeated.
+    async fn request_token(
+        &self,
+        request: &TokenRequest,
+        endpoint: &Endpoint,
+        provider: &Provider,
+        account: &Account,
+    ) -> Result<(Reply, Vec<SecretString>), PollFailure> {
+        let pairs = request.basic.as_ref().map(|basic| basic.spellings()).unwrap_or_default();
+        let mut left = pairs.iter();
+        loop {
+            let call = Call {
+                key: request.endpoint_key,
+                url: endpoint.post_url(request.path),
+                headers: token_request_headers(request, left.next())?,
+                body: Some(request.body.clone()),
+            };
+            let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await?;
+            if left.len() == 0 || !refuses_client(&reply) {
+                return Ok((reply, pairs));
+            }
+        }
     }
 }
 
@@ -146,6 +164,13 @@ fn secret_value(key: &str, text: &str) -> Result<HeaderValue, PollFailure> {
     Ok(value)
 }
 
+/// Whether the reply says that the client's ID and secret are wrong, and nothing else (RFC 6749, section 5.2).
+fn refuses_client(reply: &Reply) -> bool {
+    let Body::Whole(body) = &reply.body else { return reply.status == 401 };
+    let Refusal { code, message, .. } = read_refusal(reply.status, None, body, |_| None);
+    reply.status == 401 || reply.status == 400 && code.or(message).as_deref() == Some("invalid_client")
+}
+
 fn read_token(
     reply: Reply,
     request: &TokenRequest,
@@ -169,7 +194,8 @@ fn read_token(
         Body::Late(failure) => return Err((failure.clone(), None)),
         Body::TooLarge | Body::Cut => b"",
     };
-    if reply.status == request.success {
+    // Keystone gives 201 and OAuth 200, but a token is one by either.
+    if matches!(reply.status, 200 | 201) {
         let header = |name| reply.headers.get(name).and_then(|value| value.to_str().ok());
         let date = header(DATE).and_then(|date| Timestamp::try_from(httpdate::parse_http_date(date).ok()?).ok());
         let subject_token = header(HeaderName::from_static("x-subject-token"));
@@ -206,13 +232,15 @@ fn read_token(
 
 #[cfg(test)]
 mod tests {
-    use cloudop_simulator::{Fault, Matcher, Simulator, Times};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use cloudop_simulator::{Fault, Matcher, RecordedRequest, Simulator, Times};
     use reqwest::header::RETRY_AFTER;
     use serde_json::json;
 
     use super::*;
     use crate::auth::Connection;
-    use crate::auth::methods::KeystonePassword;
+    use crate::auth::methods::{ClientCredentials, KeystonePassword};
     use crate::upstream::Options;
 
     #[test]
@@ -271,10 +299,27 @@ mod tests {
             let signed = authority.sign(provider, &account, &url, &request).await?;
             Ok(signed.minted.unwrap().expose_secret().to_owned())
         }
+
+        /// The Basic headers of the sign-ins so far, decoded.
+        fn pairs(&self) -> Vec<String> {
+            let pair = |request: RecordedRequest| {
+                let pair = request.header("authorization")?.strip_prefix("Basic ")?.to_owned();
+                Some(String::from_utf8(STANDARD.decode(pair).unwrap()).unwrap())
+            };
+            self.simulator.requests().into_iter().filter_map(pair).collect()
+        }
+    }
+
+    fn numspot() -> Provider {
+        serde_json::from_value(json!({"numspotKubernetes": {"region": "eu-west-2", "spaceId": "s"}})).unwrap()
     }
 
     fn otc() -> Provider {
         serde_json::from_value(json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap()
+    }
+
+    fn client() -> ClientCredentials {
+        ClientCredentials { id: "robot:1".into(), secret: "s3cret/+".into() }
     }
 
     fn user() -> KeystonePassword {
@@ -282,6 +327,48 @@ mod tests {
     }
 
     const SUBJECT_TOKEN: (&str, &str) = ("X-Subject-Token", "t");
+
+    #[tokio::test]
+    async fn a_token_is_one_with_200_as_with_201() {
+        for code in [200, 201] {
+            let bed = Bed::new().await;
+            bed.answer(code, &[SUBJECT_TOKEN], r#"{"access_token":"t","token":{}}"#, Times::Forever);
+            assert_eq!(bed.sign(&numspot(), client()).await, Ok("t".to_owned()), "{code}");
+            assert_eq!(bed.sign(&otc(), user()).await, Ok("t".to_owned()), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_is_sent_form_encoded_and_raw_once_more_where_that_is_refused() {
+        let accepted = r#"{"access_token":"t"}"#;
+        for (code, body) in [(401, ""), (400, r#"{"error":"invalid_client"}"#)] {
+            let bed = Bed::new().await;
+            bed.answer(code, &[], body, 1);
+            bed.answer(200, &[], accepted, Times::Forever);
+            assert_eq!(bed.sign(&numspot(), client()).await, Ok("t".to_owned()));
+            assert_eq!(bed.pairs(), ["robot%3A1:s3cret%2F%2B", "robot:1:s3cret/+"]);
+        }
+        // Neither what is refused for another reason nor what has one spelling is sent twice.
+        let plain = ClientCredentials { id: "robot".into(), secret: "s3cret".into() };
+        for (client, code, body) in
+            [(client(), 400, r#"{"error":"invalid_scope"}"#), (client(), 403, ""), (plain, 401, "")]
+        {
+            let bed = Bed::new().await;
+            bed.answer(code, &[], body, 1);
+            bed.answer(200, &[], accepted, Times::Forever);
+            bed.sign(&numspot(), client).await.unwrap_err();
+            assert_eq!(bed.pairs().len(), 1, "{code} {body}");
+        }
+        let bed = Bed::new().await;
+        let pairs = ["robot%3A1:s3cret%2F%2B", "robot:1:s3cret/+"].map(|pair| STANDARD.encode(pair));
+        let echo = format!("{} {} s3cret%2F%2B", pairs[0], pairs[1]);
+        let echo = json!({"error": "invalid_client", "error_description": echo}).to_string();
+        bed.answer(401, &[], &echo, Times::Forever);
+        let failure = bed.sign(&numspot(), client()).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unauthorized);
+        assert!(failure.message.contains("(invalid_client [redacted] [redacted] [redacted])"), "{failure}");
+        assert_eq!(bed.pairs().len(), 2);
+    }
 
     #[tokio::test]
     async fn a_token_is_reused_though_our_clock_is_a_day_ahead_of_the_cloud_s() {

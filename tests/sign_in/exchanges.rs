@@ -66,7 +66,8 @@ fn check_sign_in(case: &Case, request: &RecordedRequest) {
     match case.proof {
         Proof::Client => {
             assert_eq!((request.path_and_query.as_str(), request.status), ("/iam/token", 200));
-            let pair = STANDARD.encode(format!("{}:{}", case.id(), case.secret));
+            let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let pair = STANDARD.encode(format!("{}:{}", encode(&case.id()), encode(&case.secret)));
             assert_eq!(basic, Some(format!("Basic {pair}").as_str()));
             form("client_id", "client_secret", "client_credentials");
         }

@@ -51,7 +51,6 @@ impl RequestToken for ClientCredentials {
             content_type: FORM,
             basic: Some(Basic { user: self.id.clone(), password: self.secret.clone() }),
             body: form(&[("grant_type", "client_credentials"), ("client_id", &self.id), ("client_secret", secret)]),
-            success: 200,
             read: read_oauth,
         })
     }

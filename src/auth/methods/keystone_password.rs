@@ -69,7 +69,6 @@ impl RequestToken for KeystonePassword {
             content_type: JSON,
             basic: None,
             body: json!({"auth": {"identity": identity, "scope": scope}}).to_string().into(),
-            success: 201,
             read: read_keystone,
         })
     }

@@ -61,16 +61,7 @@ impl RequestToken for ServiceKey {
             (base, CLOUDRU_TOKEN_PATH, JSON, body)
         };
         let endpoint = base.to_owned();
-        Ok(TokenRequest {
-            endpoint,
-            endpoint_key,
-            path,
-            content_type,
-            basic: None,
-            body,
-            success: 200,
-            read: read_oauth,
-        })
+        Ok(TokenRequest { endpoint, endpoint_key, path, content_type, basic: None, body, read: read_oauth })
     }
 }
 
