@@ -9,6 +9,9 @@ use crate::observation::{FailureKind, PollFailure};
 
 /// The keys that every sign-in method shares.
 const COMMON: &[&str] = &["endpoint", "iamEndpoint", "ca.crt"];
+/// The longest token, from a Secret or from a cloud, in bytes.
+pub const LONGEST_TOKEN: usize = 32 << 10;
+
 /// What is kept of a Secret: the values of the keys that some method or all of them read.
 #[derive(Debug)]
 pub struct SecretKeys {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::token_request::TokenResponse;
@@ -15,6 +16,11 @@ const YOUNG: Duration = Duration::from_secs(10);
 const FAILED: Duration = Duration::from_secs(5);
 /// The same where only the user can fix it.
 const REFUSED: Duration = Duration::from_secs(30);
+/// The most bytes kept: 10,000 tokens of usual size, or 500 of the largest. Beyond it the least recently used go.
+const MOST_BYTES: u64 = 16 << 20;
+/// About how many bytes an entry takes beside its texts.
+const BESIDE_TEXTS: usize = 400;
+
 /// The tokens of all accounts.
 #[derive(Clone, Debug)]
 pub struct TokenCache {
@@ -30,11 +36,21 @@ struct Entry {
 
 impl Default for TokenCache {
     fn default() -> Self {
-        Self { entries: Cache::builder().max_capacity(10_000).expire_after(Usability).build() }
+        Self::with_capacity(MOST_BYTES)
     }
 }
 
 impl TokenCache {
+    fn with_capacity(bytes: u64) -> Self {
+        let entries = Cache::builder()
+            .max_capacity(bytes)
+            .weigher(weigh)
+            // A new token must be kept, or each poll would sign in.
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Usability);
+        Self { entries: entries.build() }
+    }
+
     /// The token of `account`, by `request` where none is held. A hundred who ask at once wait for one request, and
     /// share its failure as well; a pause that goes with the failure is kept.
     ///
@@ -77,10 +93,42 @@ impl TokenCache {
     }
 }
 
+#[expect(clippy::ptr_arg, reason = "moka hands over the key as it is")]
+fn weigh(account: &String, entry: &Arc<Entry>) -> u32 {
+    let texts = match &entry.result {
+        Ok(token) => token.expose_secret().len(),
+        Err(failure) => failure.message.len(),
+    };
+    u32::try_from(account.len() + texts + BESIDE_TEXTS).unwrap_or(u32::MAX)
+}
+
 struct Usability;
 
 impl moka::Expiry<String, Arc<Entry>> for Usability {
     fn expire_after_create(&self, _: &String, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
         Some(entry.usable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn get(cache: &TokenCache, account: &str, token: &str) -> String {
+        let request = async { Ok(TokenResponse { token: token.into(), usable: Duration::from_secs(600) }) };
+        cache.get(account, request).await.unwrap().expose_secret().to_owned()
+    }
+
+    #[tokio::test]
+    async fn large_tokens_do_not_grow_the_cache_beyond_its_bytes_and_the_newest_is_kept() {
+        let cache = TokenCache::with_capacity(1 << 20);
+        let token = "t".repeat(32 << 10);
+        for n in 0..200 {
+            get(&cache, &format!("account {n}"), &token).await;
+            cache.entries.run_pending_tasks().await;
+            assert!(cache.entries.weighted_size() <= 1 << 20, "{}", cache.entries.weighted_size());
+            assert_eq!(get(&cache, &format!("account {n}"), "another").await, token);
+        }
+        assert!(cache.entries.entry_count() > 20, "{}", cache.entries.entry_count());
     }
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use url::form_urlencoded;
 
+use super::secret_keys::LONGEST_TOKEN;
 use crate::document::{Document, Json};
 use crate::time::parse_time;
 
@@ -122,6 +123,10 @@ fn lifetime(token: Json<'_>, date: Option<Timestamp>) -> Option<Duration> {
 
 fn respond(token: &str, lifetime: Option<Duration>) -> Result<TokenResponse, String> {
     let token = token.trim();
+    if token.len() > LONGEST_TOKEN {
+        let limit = LONGEST_TOKEN >> 10;
+        return Err(format!("the reply's token is {} bytes long, and {limit} KiB are the limit", token.len()));
+    }
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("the reply's token cannot be sent in a header".into());
     }
@@ -198,6 +203,16 @@ mod tests {
     #[case("", "empty")]
     fn an_answer_without_a_token_says_why(#[case] body: &str, #[case] why: &str) {
         assert!(oauth(body).unwrap_err().contains(why));
+    }
+
+    #[test]
+    fn a_token_of_more_than_32_kib_is_none() {
+        let body = |length| format!(r#"{{"access_token":"{}"}}"#, "t".repeat(length));
+        assert!(oauth(&body(32 << 10)).is_ok());
+        assert_eq!(
+            oauth(&body((32 << 10) + 1)).unwrap_err(),
+            "the reply's token is 32769 bytes long, and 32 KiB are the limit"
+        );
     }
 
     #[rstest::rstest]
