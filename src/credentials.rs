@@ -7,17 +7,29 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use moka::future::Cache;
+use url::Url;
 
-use crate::auth::methods::{METHODS, Method};
+use crate::auth::methods::{METHODS, Method, Proof};
 use crate::auth::secret_keys::SecretKeys;
 use crate::auth::{Account, Connection, Credential};
 use crate::observation::{FailureKind, PollFailure};
-use crate::provider::Provider;
+use crate::provider::{IdentityService, Provider};
 
 /// How long a Secret that was read is used without being read again.
 const FRESH: Duration = Duration::from_secs(60);
 /// The same for one that cannot be used: it is likely to be fixed soon.
 const FRESH_FAILURE: Duration = Duration::from_secs(5);
+/// The types of Secrets that Kubernetes makes or reads itself; their values are no credentials for a cloud:
+/// <https://kubernetes.io/docs/concepts/configuration/secret/#secret-types>.
+const BUILT_IN_TYPES: &[&str] = &[
+    "kubernetes.io/service-account-token",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/tls",
+    "kubernetes.io/ssh-auth",
+    "bootstrap.kubernetes.io/token",
+];
+
 type Key = (String, String);
 
 /// The Secrets in use, each read once for all who use it.
@@ -152,7 +164,7 @@ impl Secrets {
     async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Result<Reading, kube::Error> {
         let missing = |message: String| Err(PollFailure::new(FailureKind::CredentialsNotFound, message));
         let contents = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
-            Ok(Some(secret)) => Ok(Arc::new(Contents::new(pick(name, &secret)))),
+            Ok(Some(secret)) => pick(name, &secret).map(|keys| Arc::new(Contents::new(keys))),
             Ok(None) => {
                 missing(format!("spec.credentialsRef: there is no Secret {name} in namespace {namespace}; create it"))
             }
@@ -165,18 +177,39 @@ impl Secrets {
     }
 }
 
-/// The keys of a Secret that are ever read.
-fn pick(name: &str, secret: &Secret) -> SecretKeys {
+/// The keys of a Secret that is meant for a cloud.
+fn pick(name: &str, secret: &Secret) -> Result<SecretKeys, PollFailure> {
     let data = secret.data.as_ref();
-    SecretKeys::new(name, |key| data.and_then(|data| data.get(key)).map(|value| value.0.as_slice()))
+    let keys = SecretKeys::new(name, |key| data.and_then(|data| data.get(key)).map(|value| value.0.as_slice()));
+    match secret.type_.as_deref().filter(|kind| BUILT_IN_TYPES.contains(kind)) {
+        Some(kind) => Err(keys.failure(&format!(
+            "is of type {kind}, which is Kubernetes' own and goes to no cloud: put the credentials into a Secret of \
+             type Opaque"
+        ))),
+        None => Ok(keys),
+    }
 }
 
-/// Base URL of the API.
+/// Base URL of the API, if the Secret says that its credentials may be sent there.
 fn endpoint(keys: &SecretKeys, provider: &Provider) -> Result<String, PollFailure> {
-    keys.text("endpoint")?.map(str::to_owned).or_else(|| provider.endpoint()).ok_or_else(|| {
+    let given = keys.text("endpoint")?;
+    let Some(endpoint) = given.map(str::to_owned).or_else(|| provider.endpoint()) else {
         let what = format!("is missing; the host of {} does not follow from the spec", provider.cloud());
-        keys.incomplete("endpoint", &what)
-    })
+        return Err(keys.incomplete("endpoint", &what));
+    };
+    let name = provider.name();
+    match keys.text("provider")? {
+        Some(names) if names.split(',').any(|one| one.trim() == name) => Ok(endpoint),
+        Some(_) => Err(keys.incomplete(
+            "provider",
+            &format!("does not name {name}: add it, with a comma between the names, or refer to another Secret"),
+        )),
+        None if given.is_some() => Ok(endpoint),
+        None => Err(keys.failure(&format!(
+            "has neither key provider nor key endpoint, which say where its credentials may be sent: add provider with \
+             the value {name}, or endpoint with the address of the API"
+        ))),
+    }
 }
 
 /// How the API of `provider` at `endpoint` is reached with what is in `keys`.
@@ -207,6 +240,17 @@ fn connect(
     if let Some(key) = credential.missing_key(&sign_in.scope) {
         let what = format!("is missing; {} wants it beside {}", provider.cloud(), method.keys.join(" and "));
         return Err(keys.incomplete(key, &what));
+    }
+    if let (Proof::SignIn(_), Some(service), None) = (credential.proof(), &sign_in.identity_service, &iam_endpoint)
+        && !serves(service, endpoint)
+    {
+        let what = format!(
+            "is missing; endpoint is outside {}, whose identity service would get {}: add the address of the identity \
+             service that belongs to endpoint",
+            service.domain,
+            credential.keys()
+        );
+        return Err(keys.incomplete("iamEndpoint", &what));
     }
     Ok(Connection { endpoint: endpoint.to_owned(), iam_endpoint, ca, credential })
 }
@@ -240,6 +284,13 @@ fn choose(keys: &SecretKeys, taken: &[&str], cloud: &str) -> Result<&'static Met
     }
 }
 
+/// Whether the API at `endpoint` is in the domain of the identity service. What is no URL is refused elsewhere.
+fn serves(service: &IdentityService, endpoint: &str) -> bool {
+    let Ok(url) = Url::parse(endpoint) else { return true };
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    host.strip_suffix(service.domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::ByteString;
@@ -258,16 +309,18 @@ mod tests {
         serde_json::from_value(spec).unwrap()
     }
 
-    /// Each character of a value is one byte.
+    /// A Secret for all providers. Each character of a value is one byte.
     fn secret(data: &[(&str, &str)]) -> Secret {
-        let data = data.iter().copied();
+        let names = Provider::NAMES.join(",");
+        let data = [("provider", names.as_str())].into_iter().chain(data.iter().copied());
         let data =
             data.map(|(key, value)| (key.to_owned(), ByteString(value.chars().map(|c| c as u8).collect()))).collect();
         Secret { data: Some(data), ..Secret::default() }
     }
 
     fn account(secret: &Secret, provider: &Provider) -> Result<Arc<Account>, String> {
-        Contents::new(pick("cloud", secret)).account(provider).map_err(|failure| {
+        let account = pick("cloud", secret).and_then(|keys| Contents::new(keys).account(provider));
+        account.map_err(|failure| {
             assert_eq!(failure.kind, FailureKind::CredentialsIncomplete);
             failure.message
         })
@@ -349,6 +402,106 @@ mod tests {
         }
     }
 
+    #[rstest::rstest]
+    #[case::neither("numspot", &[], Err("has neither key provider nor key endpoint"))]
+    #[case::neither_says_the_fix("numspot", &[], Err("add provider with the value numspotKubernetes, or endpoint with"))]
+    #[case::its_name("numspot", &[("provider", "numspotKubernetes\n")], Ok(()))]
+    #[case::among_others("cce", &[("provider", "numspotKubernetes, huaweiCceUpgrade")], Ok(()))]
+    #[case::another("cce", &[("provider", "numspotKubernetes")], Err("key provider does not name huaweiCceUpgrade"))]
+    #[case::part_of_a_name("cce", &[("provider", "huaweiCceUpgrades")], Err("key provider does not name"))]
+    #[case::an_address("cce", &[("endpoint", "https://x")], Ok(()))]
+    #[case::both_hold("cce", &[("endpoint", "https://x"), ("provider", "otcCceJob")], Err("key provider does not name"))]
+    #[case::no_name("cce", &[("provider", " ")], Err("key provider is empty"))]
+    #[case::both_for_one_without_a_host("sber", &[("provider", "sbercloudOpenshiftTask")], Err("key endpoint is missing"))]
+    fn a_secret_says_where_it_may_be_sent(
+        #[case] name: &str,
+        #[case] place: &[(&str, &str)],
+        #[case] expected: Result<(), &str>,
+    ) {
+        let mut secret = secret(&[("token", "t")]);
+        secret.data.as_mut().unwrap().remove("provider");
+        let place = place.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));
+        secret.data.as_mut().unwrap().extend(place);
+        match (account(&secret, &provider(name)), expected) {
+            (Ok(_), Ok(())) => {}
+            (Err(message), Err(why)) => assert!(message.contains(why), "{message}"),
+            (given, expected) => panic!("{:?}, not {expected:?}", given.map(|account| account.name.clone())),
+        }
+    }
+
+    #[test]
+    fn a_secret_of_kubernetes_own_goes_to_no_cloud() {
+        let mut secret = secret(&[("token", "t")]);
+        for kind in BUILT_IN_TYPES {
+            secret.type_ = Some((*kind).to_owned());
+            let message = account(&secret, &provider("otc")).unwrap_err();
+            assert!(message.contains(kind) && message.contains("Opaque"), "{message}");
+        }
+        for kind in ["Opaque", "kubernetes.io/basic-auth", "example.com/cloud"] {
+            secret.type_ = Some(kind.to_owned());
+            assert!(account(&secret, &provider("otc")).is_ok(), "{kind}");
+        }
+    }
+
+    #[rstest::rstest]
+    #[case("token", 32)]
+    #[case("ca.crt", 128)]
+    #[case("endpoint", 4)]
+    #[case("provider", 4)]
+    #[case("password", 4)]
+    #[case("securityToken", 4)]
+    fn a_value_over_its_limit_names_the_key_and_the_limit(#[case] key: &str, #[case] limit: usize) {
+        let base: &[(&str, &str)] = match key {
+            "password" => &[("username", "u"), ("domainName", "d")],
+            "securityToken" => &[("accessKey", "a"), ("secretKey", "s")],
+            _ => &[("token", "t")],
+        };
+        let data = |length: usize| {
+            let mut secret = secret(base);
+            let value =
+                if key == "provider" { format!("otcCceJob{}", ",".repeat(length - 9)) } else { "x".repeat(length) };
+            secret.data.as_mut().unwrap().insert(key.to_owned(), ByteString(value.into_bytes()));
+            secret
+        };
+        assert!(account(&data(limit << 10), &provider("otc")).is_ok());
+        let message = account(&data((limit << 10) + 1), &provider("otc")).unwrap_err();
+        assert!(message.contains(&format!("key {key} is ")) && message.contains(&format!("{limit} KiB")), "{message}");
+    }
+
+    #[rstest::rstest]
+    #[case::default("otc", None, None, Ok(()))]
+    #[case::the_same_domain("otc", Some("https://cce.eu-nl.otc.t-systems.com./x"), None, Ok(()))]
+    #[case::upper_case("otc", Some("https://CCE.EU-NL.OTC.T-SYSTEMS.COM"), None, Ok(()))]
+    #[case::another_domain("otc", Some("https://cce.example.com"), None, Err("otc.t-systems.com"))]
+    #[case::its_end_only("otc", Some("https://evilotc.t-systems.com"), None, Err("otc.t-systems.com"))]
+    #[case::its_own("otc", Some("https://cce.example.com"), Some("https://iam.example.com"), Ok(()))]
+    #[case::another_vendor("ucs", Some("https://ucs.eu-de.otc.t-systems.com"), None, Err("myhuaweicloud.com"))]
+    #[case::an_address("otc", Some("https://192.0.2.1"), None, Err("key iamEndpoint is missing"))]
+    fn a_password_goes_to_no_other_vendor_s_identity_service(
+        #[case] name: &str,
+        #[case] endpoint: Option<&str>,
+        #[case] iam_endpoint: Option<&str>,
+        #[case] expected: Result<(), &str>,
+    ) {
+        let places = [("endpoint", endpoint), ("iamEndpoint", iam_endpoint)];
+        let places = places.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let with = |credential: &[(&'static str, &'static str)]| {
+            let data: Vec<_> = places.clone().chain(credential.iter().copied()).collect();
+            connect(name, &data)
+        };
+        let password = with(&[("username", "u"), ("password", "p"), ("domainName", "d")]).map(|_| ());
+        match (&password, expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(message), Err(why)) => {
+                assert!(message.contains("key iamEndpoint is missing") && message.contains(why), "{message}");
+            }
+            _ => panic!("{password:?}"),
+        }
+        // What needs no sign-in goes to endpoint only.
+        assert!(with(&[("token", "t")]).is_ok());
+        assert!(with(&[("accessKey", "a"), ("secretKey", "s"), ("domainId", "d")]).is_ok());
+    }
+
     #[test]
     fn every_method_that_a_provider_takes_is_in_the_table() {
         for name in ["numspot", "cce", "ucs", "otc", "sber"] {
@@ -357,6 +510,29 @@ mod tests {
             for method in sign_in.methods {
                 assert!(METHODS.iter().any(|row| row.name == *method), "{name}: {method}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_long_in_a_secret_is_kept_once_for_all_regions() {
+        let (token, ca) = ("t".repeat(32 << 10), "c".repeat(128 << 10));
+        let mut secret = secret(&[("token", &token), ("ca.crt", &ca)]);
+        let unread = ByteString(vec![b'x'; 700 << 10]);
+        secret.data.as_mut().unwrap().insert("kubeconfig".into(), unread);
+        let keys = pick("cloud", &secret).unwrap();
+        assert!(keys.size() < 161 << 10, "{}", keys.size());
+        let contents = Contents::new(keys);
+        let account = |n: usize| {
+            let spec = json!({"otcCceJob": {"region": format!("eu-{n}"), "projectId": "p"}});
+            contents.account(&serde_json::from_value(spec).unwrap()).unwrap()
+        };
+        let (first, all) = (account(0), (0..400).map(account).collect::<Vec<_>>());
+        assert!(Arc::ptr_eq(&first, &all[0]), "the same region is the same account");
+        for account in &all[1..] {
+            let (mine, other) = (&account.connection, &first.connection);
+            assert_ne!(account.name, first.name);
+            assert!(Arc::ptr_eq(mine.ca.as_ref().unwrap(), other.ca.as_ref().unwrap()));
+            assert!(std::ptr::eq(mine.credential.secrets()[0], other.credential.secrets()[0]));
         }
     }
 }

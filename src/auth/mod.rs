@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`secret_keys`] | the keys of a Secret; pure |
+//! | [`secret_keys`] | the keys of a Secret, within their limits; pure |
 //! | [`methods`] | the sign-in methods, one file each, and the table that joins them; pure |
 //! | [`signature`] | requests signed with an access key; pure |
 //! | [`token_request`] | how a token is asked for and how the answer is read; pure |

@@ -43,7 +43,7 @@ impl CloudApi for HuaweiCceUpgrade {
         let url = format!("https://iam.{}.{domain}", self.region);
         SignIn {
             methods: &["keystonePassword", "accessKey"],
-            identity_service: Some(IdentityService { url }),
+            identity_service: Some(IdentityService { url, domain: domain.to_owned() }),
             scope: Scope::Project(self.project_id.clone()),
         }
     }

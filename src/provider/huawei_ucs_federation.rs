@@ -26,7 +26,7 @@ impl CloudApi for HuaweiUcsFederation {
         let url = "https://iam.myhuaweicloud.com".to_owned();
         SignIn {
             methods: &["keystonePassword", "accessKey"],
-            identity_service: Some(IdentityService { url }),
+            identity_service: Some(IdentityService { url, domain: "myhuaweicloud.com".to_owned() }),
             scope: Scope::Account,
         }
     }

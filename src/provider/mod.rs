@@ -37,6 +37,8 @@ pub struct SignIn {
 pub struct IdentityService {
     /// Its base URL.
     pub url: String,
+    /// The domain that it shares with the APIs it serves. The credentials of an API elsewhere are not for it.
+    pub domain: String,
 }
 
 /// What a token is for.

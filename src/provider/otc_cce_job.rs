@@ -36,7 +36,7 @@ impl CloudApi for OtcCceJob {
         };
         SignIn {
             methods: &["keystonePassword", "accessKey"],
-            identity_service: Some(IdentityService { url }),
+            identity_service: Some(IdentityService { url, domain: "otc.t-systems.com".to_owned() }),
             scope: Scope::Project(self.project_id.clone()),
         }
     }

@@ -39,7 +39,7 @@ impl CloudApi for SbercloudOpenshiftTask {
         let url = "https://iam.api.cloud.ru".to_owned();
         SignIn {
             methods: &["serviceKey"],
-            identity_service: Some(IdentityService { url }),
+            identity_service: Some(IdentityService { url, domain: "cloud.ru".to_owned() }),
             scope: Scope::Account,
         }
     }

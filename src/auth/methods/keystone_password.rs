@@ -90,7 +90,7 @@ mod tests {
         #[case] scope_sent: &str,
     ) {
         let user = KeystonePassword { username: "u".into(), password: "p\"&".into(), domain_name: "d".into() };
-        let service = IdentityService { url: "https://iam.example.com".into() };
+        let service = IdentityService { url: "https://iam.example.com".into(), domain: "example.com".into() };
         let sign_in = SignIn { methods: &["keystonePassword"], identity_service: Some(service), scope };
         let endpoint = "https://api.example.com".to_owned();
         let token: Credential = ReadyToken("t".into()).into();

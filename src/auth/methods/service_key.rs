@@ -84,7 +84,7 @@ mod tests {
         "grant_type=access_key&client_id=k&client_secret=s%26"
     )]
     fn a_service_key_is_exchanged_as_the_path_says(#[case] iam: Option<&str>, #[case] url: &str, #[case] body: &str) {
-        let service = IdentityService { url: "https://iam.api.cloud.ru".into() };
+        let service = IdentityService { url: "https://iam.api.cloud.ru".into(), domain: "cloud.ru".into() };
         let sign_in = SignIn { methods: &["serviceKey"], identity_service: Some(service), scope: Scope::Account };
         let request = |iam: Option<&str>| {
             let key = ServiceKey { id: "k".into(), secret: "s&".into() };
