@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::auth::methods::{METHODS, Method, Proof};
@@ -17,8 +20,18 @@ use crate::provider::{IdentityService, Provider};
 
 /// How long a Secret that was read is used without being read again.
 const FRESH: Duration = Duration::from_secs(60);
-/// The same for one that cannot be used: it is likely to be fixed soon.
+/// The same for one that cannot be used and is asked for anew: it is likely to be fixed soon.
 const FRESH_FAILURE: Duration = Duration::from_secs(5);
+/// [`Freshness::FifteenSeconds`], a second less: polls are made together, up to a second early, and an object that asks
+/// every 15 s must not find its own last reading.
+const FIFTEEN_SECONDS: Duration = Duration::from_secs(14);
+/// The most bytes kept of Secrets: 10,000 of usual size, or 80 of the largest. Beyond it the least recently used go.
+const MOST_BYTES: u64 = 32 << 20;
+/// About how many bytes a Secret takes beside the values of its keys.
+const BESIDE_VALUES: usize = 1500;
+/// The most Secrets read at once: each may take a few MiB until its keys are picked out.
+const MOST_READS: usize = 8;
+
 /// The types of Secrets that Kubernetes makes or reads itself; their values are no credentials for a cloud:
 /// <https://kubernetes.io/docs/concepts/configuration/secret/#secret-types>.
 const BUILT_IN_TYPES: &[&str] = &[
@@ -37,41 +50,55 @@ type Key = (String, String);
 pub struct Secrets {
     client: Client,
     read: Cache<Key, Reading>,
+    reads: Arc<Semaphore>,
 }
 
 /// How new a Secret must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Read within the last minute.
+    /// Read within the last minute, or 5 s where it cannot be used.
     Minute,
+    /// Read within the last 15 s: while a configuration fault lasts, one reading for all who use the Secret.
+    FifteenSeconds,
     /// Read after a credential from it was refused, which may concern all who use it: once in five seconds.
     AfterRefusal,
     /// Read now.
     Now,
 }
 
-type Loaded = Result<Arc<Account>, PollFailure>;
+/// What a Secret says for one provider.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The Secret's resourceVersion: what was concluded from it holds until it changes. `None` where there is no Secret,
+    /// or none that may be read.
+    pub version: Option<Arc<str>>,
+    /// The account, or why the Secret gives none.
+    pub account: Result<Arc<Account>, PollFailure>,
+}
 
 #[derive(Clone)]
 struct Reading {
     at: Instant,
     freshness: Freshness,
+    version: Option<Arc<str>>,
     contents: Result<Arc<Contents>, PollFailure>,
 }
 
 impl Reading {
-    fn account(&self, provider: &Provider) -> Loaded {
-        match &self.contents {
+    fn load(&self, provider: &Provider) -> Loaded {
+        let account = match &self.contents {
             Ok(contents) => contents.account(provider),
             Err(failure) => Err(failure.clone()),
-        }
+        };
+        Loaded { version: self.version.clone(), account }
     }
 
     /// Whether it is as fresh as `wanted`; `loaded` is what it says.
     fn is_fresh(&self, wanted: Freshness, loaded: &Loaded) -> bool {
         let age = self.at.elapsed();
         match wanted {
-            Freshness::Minute => loaded.is_ok() || age < FRESH_FAILURE,
+            Freshness::Minute => loaded.account.is_ok() || age < FRESH_FAILURE,
+            Freshness::FifteenSeconds => age < FIFTEEN_SECONDS,
             Freshness::AfterRefusal => self.freshness == Freshness::AfterRefusal && age < FRESH_FAILURE,
             Freshness::Now => false,
         }
@@ -123,24 +150,35 @@ impl Contents {
 impl Secrets {
     /// Reads Secrets through `client`.
     pub fn new(client: Client) -> Self {
-        let read = Cache::builder().max_capacity(10_000).time_to_live(FRESH).build();
-        Self { client, read }
+        Self::with_capacity(client, MOST_BYTES)
     }
 
-    /// The account that Secret `name` in `namespace` describes for `provider`.
+    fn with_capacity(client: Client, bytes: u64) -> Self {
+        let read = Cache::builder()
+            .max_capacity(bytes)
+            .weigher(weigh)
+            // What was read last must be kept, or each poll would read.
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(FRESH)
+            .build();
+        Self { client, read, reads: Arc::new(Semaphore::new(MOST_READS)) }
+    }
+
+    /// What Secret `name` in `namespace` says for `provider`.
     ///
     /// # Errors
-    /// The Kubernetes API did not answer. A Secret that is missing or unusable is an inner [`PollFailure`].
+    /// The Kubernetes API did not answer. A Secret that is missing or unusable is a [`PollFailure`] in
+    /// [`Loaded::account`].
     pub async fn load(
         &self,
         namespace: &str,
         name: &str,
         provider: &Provider,
         freshness: Freshness,
-    ) -> Result<Result<Arc<Account>, PollFailure>, Arc<kube::Error>> {
+    ) -> Result<Loaded, Arc<kube::Error>> {
         let key = (namespace.to_owned(), name.to_owned());
         if let Some(reading) = self.read.get(&key).await {
-            let loaded = reading.account(provider);
+            let loaded = reading.load(provider);
             if reading.is_fresh(freshness, &loaded) {
                 return Ok(loaded);
             }
@@ -151,7 +189,7 @@ impl Secrets {
             loop {
                 let get = self.get(namespace, name, freshness);
                 let reading = self.read.try_get_with(key.clone(), get).await?;
-                let loaded = reading.account(provider);
+                let loaded = reading.load(provider);
                 if reading.is_fresh(Freshness::Minute, &loaded) {
                     return Ok(loaded);
                 }
@@ -162,9 +200,13 @@ impl Secrets {
     }
 
     async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Result<Reading, kube::Error> {
-        let missing = |message: String| Err(PollFailure::new(FailureKind::CredentialsNotFound, message));
-        let contents = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
-            Ok(Some(secret)) => pick(name, &secret).map(|keys| Arc::new(Contents::new(keys))),
+        let _permit = self.reads.acquire().await;
+        let missing = |message: String| (None, Err(PollFailure::new(FailureKind::CredentialsNotFound, message)));
+        let (version, contents) = match Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await {
+            Ok(Some(secret)) => {
+                let version = secret.metadata.resource_version.as_deref().map(Arc::from);
+                (version, pick(name, &secret).map(|keys| Arc::new(Contents::new(keys))))
+            }
             Ok(None) => {
                 missing(format!("spec.credentialsRef: there is no Secret {name} in namespace {namespace}; create it"))
             }
@@ -173,8 +215,17 @@ impl Secrets {
             )),
             Err(error) => return Err(error),
         };
-        Ok(Reading { at: Instant::now(), freshness, contents })
+        Ok(Reading { at: Instant::now(), freshness, version, contents })
     }
+}
+
+fn weigh((namespace, name): &Key, reading: &Reading) -> u32 {
+    let values = match &reading.contents {
+        // Once as read and once in the credential.
+        Ok(contents) => 2 * contents.keys.size(),
+        Err(failure) => failure.message.len(),
+    };
+    u32::try_from(namespace.len() + name.len() + values + BESIDE_VALUES).unwrap_or(u32::MAX)
 }
 
 /// The keys of a Secret that is meant for a cloud.
@@ -293,6 +344,10 @@ fn serves(service: &IdentityService, endpoint: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use k8s_openapi::ByteString;
     use serde_json::json;
 
@@ -534,5 +589,109 @@ mod tests {
             assert!(Arc::ptr_eq(mine.ca.as_ref().unwrap(), other.ca.as_ref().unwrap()));
             assert!(std::ptr::eq(mine.credential.secrets()[0], other.credential.secrets()[0]));
         }
+    }
+
+    /// An API server that has one Secret under every name, and counts how often it was read.
+    struct ApiServer {
+        secret: Mutex<serde_json::Value>,
+        reads: AtomicUsize,
+    }
+
+    impl ApiServer {
+        async fn start() -> (Arc<Self>, Client) {
+            let server = Arc::new(Self { secret: Mutex::default(), reads: AtomicUsize::new(0) });
+            let state = Arc::clone(&server);
+            let answer = move || {
+                state.reads.fetch_add(1, Ordering::Relaxed);
+                let secret = state.secret.lock().unwrap().clone();
+                async move {
+                    // Long enough for others to ask meanwhile.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    if secret.is_null() {
+                        let status = json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404});
+                        return (axum::http::StatusCode::NOT_FOUND, status.to_string());
+                    }
+                    (axum::http::StatusCode::OK, secret.to_string())
+                }
+            };
+            let routes = axum::Router::new().fallback(answer);
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(async { axum::serve(listener, routes).await.unwrap() });
+            (server, Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap())
+        }
+
+        fn put(&self, version: &str, token: &str) {
+            let data = json!({"provider": "b3RjQ2NlSm9i", "token": STANDARD.encode(token)});
+            *self.secret.lock().unwrap() = json!({"apiVersion": "v1", "kind": "Secret", "data": data,
+                "metadata": {"name": "s", "namespace": "n", "resourceVersion": version}});
+        }
+
+        fn reads(&self) -> usize {
+            self.reads.load(Ordering::Relaxed)
+        }
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn while_a_fault_lasts_a_secret_is_read_once_in_15_s_however_many_ask() {
+        let (server, client) = ApiServer::start().await;
+        let secrets = Secrets::new(client);
+        let provider = provider("otc");
+        let all = async || {
+            let load = || secrets.load("n", "s", &provider, Freshness::FifteenSeconds);
+            let loaded = futures::future::join_all((0..400).map(|_| load())).await;
+            let mut loaded: Vec<Loaded> = loaded.into_iter().map(Result::unwrap).collect();
+            assert!(loaded.iter().all(|one| one.version == loaded[0].version));
+            loaded.remove(0)
+        };
+        let missing = all().await;
+        assert_eq!(missing.version, None);
+        assert_eq!(missing.account.unwrap_err().kind, FailureKind::CredentialsNotFound);
+        server.put("7", "");
+        pass(7).await;
+        assert_eq!(all().await.version, None);
+        assert_eq!(server.reads(), 1);
+        // What is wrong now is read as seldom.
+        pass(8).await;
+        let unusable = all().await;
+        assert_eq!(unusable.version.as_deref(), Some("7"));
+        assert_eq!(unusable.account.unwrap_err().kind, FailureKind::CredentialsIncomplete);
+        server.put("8", "t");
+        pass(7).await;
+        assert_eq!(all().await.version.as_deref(), Some("7"));
+        assert_eq!(server.reads(), 2);
+        pass(8).await;
+        let fixed = all().await;
+        assert_eq!((fixed.version.as_deref(), server.reads()), (Some("8"), 3));
+        // What is right is read as seldom, too, and the account is the same.
+        pass(15).await;
+        let again = all().await;
+        assert_eq!((again.version.as_deref(), server.reads()), (Some("8"), 4));
+        assert_eq!(again.account.unwrap().name, fixed.account.unwrap().name);
+    }
+
+    #[tokio::test]
+    async fn large_secrets_do_not_grow_what_is_kept_beyond_its_bytes_and_the_newest_is_kept() {
+        let (server, client) = ApiServer::start().await;
+        let secrets = Secrets::with_capacity(client, 1 << 20);
+        let provider = provider("otc");
+        server.put("1", &"t".repeat(32 << 10));
+        for n in 0..40 {
+            let load = || async {
+                secrets.load("n", &format!("s{n}"), &provider, Freshness::Minute).await.unwrap().account.unwrap()
+            };
+            load().await;
+            secrets.read.run_pending_tasks().await;
+            assert!(secrets.read.weighted_size() <= 1 << 20, "{}", secrets.read.weighted_size());
+            load().await;
+            assert_eq!(server.reads(), n + 1);
+        }
+        assert!(secrets.read.entry_count() > 10, "{}", secrets.read.entry_count());
     }
 }

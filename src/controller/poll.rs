@@ -60,7 +60,7 @@ async fn ask(
     let mut refused: Option<(Arc<str>, Poll)> = None;
     loop {
         let loaded = context.secrets.load(namespace, name, provider, freshness).await.map_err(Error::ReadSecret)?;
-        let account = match loaded {
+        let account = match loaded.account {
             Ok(account) => account,
             Err(failure) => return Ok(Ok(Poll { result: Err(failure), age: Duration::ZERO })),
         };
