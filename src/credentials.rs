@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::auth::methods::{METHODS, Method, Proof};
 use crate::auth::secret_keys::SecretKeys;
-use crate::auth::{Account, Connection, Credential};
+use crate::auth::{Account, CaBundle, Connection, Credential};
 use crate::observation::{FailureKind, PollFailure};
 use crate::provider::{IdentityService, Provider};
 
@@ -121,7 +121,7 @@ type Destination = (&'static str, String);
 struct Known {
     /// By the method's name.
     credentials: HashMap<&'static str, Credential>,
-    ca: Option<Arc<str>>,
+    ca: Option<CaBundle>,
     iam_endpoint: Option<Arc<str>>,
     accounts: HashMap<Destination, Arc<Account>>,
 }
@@ -270,14 +270,13 @@ fn connect(
     provider: &Provider,
     known: &mut Known,
 ) -> Result<Connection, PollFailure> {
-    let shared = |key, known: &mut Option<Arc<str>>| {
-        if known.is_none() {
-            *known = keys.text(key)?.map(Arc::from);
-        }
-        Ok(known.clone())
-    };
-    let iam_endpoint = shared("iamEndpoint", &mut known.iam_endpoint)?;
-    let ca = shared("ca.crt", &mut known.ca)?;
+    if known.iam_endpoint.is_none() {
+        known.iam_endpoint = keys.text("iamEndpoint")?.map(Arc::from);
+    }
+    if known.ca.is_none() {
+        known.ca = keys.text("ca.crt")?.map(CaBundle::from);
+    }
+    let (iam_endpoint, ca) = (known.iam_endpoint.clone(), known.ca.clone());
     let sign_in = provider.sign_in();
     let method = choose(keys, sign_in.methods, provider.cloud())?;
     let credential = match known.credentials.get(method.name) {
@@ -586,7 +585,7 @@ mod tests {
         for account in &all[1..] {
             let (mine, other) = (&account.connection, &first.connection);
             assert_ne!(account.name, first.name);
-            assert!(Arc::ptr_eq(mine.ca.as_ref().unwrap(), other.ca.as_ref().unwrap()));
+            assert!(std::ptr::eq(&**mine.ca.as_ref().unwrap(), &**other.ca.as_ref().unwrap()));
             assert!(std::ptr::eq(mine.credential.secrets()[0], other.credential.secrets()[0]));
         }
     }

@@ -15,7 +15,7 @@ pub mod signature;
 pub mod token_cache;
 pub mod token_request;
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -36,7 +36,7 @@ pub struct Connection {
     /// one Secret, as the next two are.
     pub iam_endpoint: Option<Arc<str>>,
     /// PEM bundle of certificate authorities trusted beside the system's.
-    pub ca: Option<Arc<str>>,
+    pub ca: Option<CaBundle>,
     /// What proves who asks.
     pub credential: Credential,
 }
@@ -54,7 +54,7 @@ pub struct Account {
 
 impl From<Connection> for Account {
     fn from(connection: Connection) -> Self {
-        Self { name: connection.digest().into(), connection, endpoint: OnceLock::new() }
+        Self { name: connection.name().into(), connection, endpoint: OnceLock::new() }
     }
 }
 
@@ -67,30 +67,71 @@ impl Connection {
         }
     }
 
-    fn digest(&self) -> String {
-        let mut digest = Sha256::new();
-        let plain = [Some(self.endpoint.as_str()), self.iam_endpoint.as_deref(), self.ca.as_deref()];
-        let secrets = self.credential.secrets().into_iter().map(|secret| Some(secret.expose_secret()));
-        let credential = [Some(self.credential.keys())].into_iter().chain(self.credential.identity()).chain(secrets);
-        for part in plain.into_iter().chain(credential) {
-            // Told apart from an empty one, and from one that runs on into the next.
-            digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-            digest.update(part.unwrap_or_default());
-        }
-        digest.finalize().iter().take(16).fold(String::new(), |mut hex, byte| {
+    fn name(&self) -> String {
+        let texts = [Some(self.endpoint.as_bytes()), self.iam_endpoint.as_deref().map(str::as_bytes)];
+        let digests = [self.ca.as_ref().map(|ca| &ca.digest[..]), Some(&self.credential.digest[..])];
+        let digest = digest(texts.into_iter().chain(digests));
+        digest.iter().take(16).fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
         })
     }
 }
 
-/// A credential of one of the [`methods`]; its secrets are never printed, and clones share them.
+/// A digest of `parts` in which each counts, absent or not.
+fn digest<'a>(parts: impl IntoIterator<Item = Option<&'a [u8]>>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        // Told apart from an empty one, and from one that runs on into the next.
+        digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+        digest.update(part.unwrap_or_default());
+    }
+    digest.finalize().into()
+}
+
+/// A PEM bundle of certificate authorities; clones share it.
 #[derive(Clone, Debug)]
-pub struct Credential(Arc<dyn Authenticate>);
+pub struct CaBundle {
+    pem: Arc<str>,
+    /// Hashed once, as hundreds of accounts may share a bundle of 128 KiB.
+    digest: [u8; 32],
+}
+
+impl From<&str> for CaBundle {
+    fn from(pem: &str) -> Self {
+        Self { pem: pem.into(), digest: digest([Some(pem.as_bytes())]) }
+    }
+}
+
+impl Deref for CaBundle {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.pem
+    }
+}
+
+/// A credential of one of the [`methods`]; its secrets are never printed, and clones share them.
+#[derive(Clone)]
+pub struct Credential {
+    method: Arc<dyn Authenticate>,
+    /// As for [`CaBundle`].
+    digest: [u8; 32],
+}
 
 impl<A: Authenticate + 'static> From<A> for Credential {
-    fn from(credential: A) -> Self {
-        Self(Arc::new(credential))
+    fn from(method: A) -> Self {
+        let secrets = method.secrets().into_iter().map(|secret| Some(secret.expose_secret()));
+        let texts = [Some(method.keys())].into_iter().chain(method.identity()).chain(secrets);
+        let digest = digest(texts.map(|text| text.map(str::as_bytes)));
+        Self { method: Arc::new(method), digest }
+    }
+}
+
+impl fmt::Debug for Credential {
+    /// Without the digest, by which a weak secret could be guessed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.method.fmt(f)
     }
 }
 
@@ -98,6 +139,6 @@ impl Deref for Credential {
     type Target = dyn Authenticate;
 
     fn deref(&self) -> &Self::Target {
-        &*self.0
+        &*self.method
     }
 }
