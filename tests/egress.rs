@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cloudop::auth::{Connection, Credential, Password};
+use cloudop::auth::methods::{KeystonePassword, ReadyToken};
+use cloudop::auth::{Connection, Credential};
 use cloudop::observation::{FailureKind, PollFailure};
 use cloudop::provider::Provider;
 use cloudop::upstream::{Answer, Asked, Options, Question, Upstream};
@@ -87,18 +88,18 @@ fn provider() -> Provider {
 }
 
 fn token() -> Credential {
-    Credential::Token("s3cret-token".into())
+    ReadyToken("s3cret-token".into()).into()
 }
 
 fn password() -> Credential {
-    Credential::Password(Password { username: "u".into(), password: "s3cret-word".into(), domain_name: "d".into() })
+    KeystonePassword { username: "u".into(), password: "s3cret-word".into(), domain_name: "d".into() }.into()
 }
 
 fn connection(endpoint: &str, iam_endpoint: Option<&str>, ca: Option<&str>, credential: Credential) -> Connection {
     Connection {
         endpoint: endpoint.to_owned(),
-        iam_endpoint: iam_endpoint.map(str::to_owned),
-        ca: ca.map(str::to_owned),
+        iam_endpoint: iam_endpoint.map(Into::into),
+        ca: ca.map(Into::into),
         credential,
     }
 }

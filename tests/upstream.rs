@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloudop::auth::{Connection, Credential};
+use cloudop::auth::Connection;
+use cloudop::auth::methods::ReadyToken;
 use cloudop::metrics::Metrics;
 use cloudop::observation::{FailureKind, Observation, PollFailure, State};
 use cloudop::provider::Provider;
@@ -64,8 +65,8 @@ impl Bed {
         let connection = Connection {
             endpoint: simulator.url(),
             iam_endpoint: None,
-            ca: Some(simulator.ca_pem().to_owned()),
-            credential: Credential::Token(TOKEN.into()),
+            ca: Some(simulator.ca_pem().into()),
+            credential: ReadyToken(TOKEN.into()).into(),
         };
         let metrics = Arc::clone(&options.metrics);
         let upstream = Upstream::new(options).unwrap();
@@ -336,14 +337,14 @@ async fn a_servers_own_certificate_is_trusted_for_its_names_and_its_time(
     let port = bed.listen(listener).await;
     assert_eq!(bed.failure().await.kind, Unreachable, "the authority is another");
     let own = bed.simulator.certificate(port).unwrap();
-    bed.connection.ca = Some(format!("{}{own}", bed.simulator.ca_pem()));
+    bed.connection.ca = Some(format!("{}{own}", bed.simulator.ca_pem()).as_str().into());
     let result = bed.poll().await;
     match words {
         None => assert_eq!(result.unwrap().state, State::Running),
         Some(words) => assert!(result.unwrap_err().message.contains(words)),
     }
     let other = bed.listen(Listener::SelfSigned).await;
-    bed.connection.ca = Some(bed.simulator.certificate(other).unwrap());
+    bed.connection.ca = Some(bed.simulator.certificate(other).unwrap().as_str().into());
     bed.connection.endpoint = format!("https://localhost:{port}");
     assert_eq!(bed.failure().await.kind, Unreachable, "another server's certificate is not this one's");
 }
@@ -368,7 +369,7 @@ async fn without_the_authority_nothing_is_sent(
     #[case] words: &str,
 ) {
     let mut bed = Bed::new().await;
-    bed.connection.ca = ca.map(str::to_owned);
+    bed.connection.ca = ca.map(Into::into);
     let failure = bed.failure().await;
     assert_eq!(failure.kind, kind);
     assert!(failure.message.contains(words), "{failure}");
@@ -415,7 +416,7 @@ async fn each_clouds_own_words_for_an_unknown_id_a_wrong_path_and_a_wrong_token_
     bed.simulator.fault(throttled(503, "1", false), Matcher::any(), 1);
     let mut throttled = bed.failure().await;
     assert_eq!(throttled.kind, Throttled, "{throttled}");
-    bed.connection.credential = Credential::Token("expired".into());
+    bed.connection.credential = ReadyToken("expired".into()).into();
     throttled = bed.failure().await;
     assert_eq!(throttled.kind, Unauthorized, "{throttled}");
     for failure in [unknown, nowhere, throttled] {
@@ -427,7 +428,7 @@ async fn each_clouds_own_words_for_an_unknown_id_a_wrong_path_and_a_wrong_token_
 async fn the_right_of_an_account_is_forbidden_not_unauthorized() {
     let mut bed = Bed::new().await;
     bed.simulator.account(Account::new("guest").token("guest-token").may_see("other"));
-    bed.connection.credential = Credential::Token("guest-token".into());
+    bed.connection.credential = ReadyToken("guest-token".into()).into();
     assert_eq!(bed.failure().await.kind, Forbidden);
 }
 
@@ -466,7 +467,7 @@ async fn a_throttled_account_pauses_as_a_whole(
     }
     assert_eq!(bed.requests().len(), 1);
     bed.simulator.grant_token("another-account");
-    bed.connection.credential = Credential::Token("another-account".into());
+    bed.connection.credential = ReadyToken("another-account".into()).into();
     assert!(bed.poll().await.is_ok(), "another account does not pause");
 }
 
@@ -524,7 +525,7 @@ async fn another_token_never_gets_anothers_answer() {
     let mut bed = Bed::new().await;
     let hour = Duration::from_secs(3600);
     assert!(matches!(bed.ask("a", hour).await, Asked::Answered(Answer { result: Ok(_), .. })));
-    bed.connection.credential = Credential::Token("guessed".into());
+    bed.connection.credential = ReadyToken("guessed".into()).into();
     let Asked::Answered(Answer { result, shared, .. }) = bed.ask("b", hour).await else { panic!("over budget") };
     assert_eq!((result.unwrap_err().kind, shared), (Unauthorized, false));
 }

@@ -56,7 +56,7 @@ const FORMS: &[(&str, &str)] = &[
         "must be an ID as the cloud gave it: letters, digits, '.', '_' and '-', with at least one letter or digit",
     ),
     (
-        "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+        "^[a-z0-9]+(-[a-z0-9]+)+$",
         "must be a region as the cloud writes it: lower-case letters and digits, with '-' between them",
     ),
     (

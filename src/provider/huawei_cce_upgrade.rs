@@ -16,7 +16,7 @@ use super::*;
 pub struct HuaweiCceUpgrade {
     /// Region, such as ap-southeast-3 or eu-west-101. It gives the host cce.{region}.myhuaweicloud.com (.eu for
     /// eu-west-101), unless the Secret has the key endpoint.
-    #[schemars(regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
+    #[schemars(regex(pattern = "^[a-z0-9]+(-[a-z0-9]+)+$"), length(max = 63))]
     pub region: String,
     /// ID of the project that the cluster belongs to. In the console: My Credentials, API Credentials.
     #[schemars(regex(pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$"), length(max = 64))]
@@ -40,7 +40,12 @@ impl CloudApi for HuaweiCceUpgrade {
 
     fn sign_in(&self) -> SignIn {
         let domain = if self.region == "eu-west-101" { "myhuaweicloud.eu" } else { "myhuaweicloud.com" };
-        SignIn::Keystone { iam: format!("https://iam.{}.{domain}", self.region), scope: Scope::Project(self.project_id.clone()) }
+        let url = format!("https://iam.{}.{domain}", self.region);
+        SignIn {
+            methods: &["keystonePassword", "accessKey"],
+            identity_service: Some(IdentityService { url, domain: domain.to_owned() }),
+            scope: Scope::Project(self.project_id.clone()),
+        }
     }
 
     fn request(&self, operation_id: &str) -> Request {

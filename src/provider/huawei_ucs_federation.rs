@@ -23,7 +23,12 @@ impl CloudApi for HuaweiUcsFederation {
     }
 
     fn sign_in(&self) -> SignIn {
-        SignIn::Keystone { iam: "https://iam.myhuaweicloud.com".to_owned(), scope: Scope::Domain }
+        let url = "https://iam.myhuaweicloud.com".to_owned();
+        SignIn {
+            methods: &["keystonePassword", "accessKey"],
+            identity_service: Some(IdentityService { url, domain: "myhuaweicloud.com".to_owned() }),
+            scope: Scope::Account,
+        }
     }
 
     fn request(&self, operation_id: &str) -> Request {

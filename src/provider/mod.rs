@@ -28,32 +28,33 @@ pub enum TokenHeader {
     XAuthToken,
 }
 
-/// How a long-lived credential of this cloud becomes something its API accepts.
+/// How a long-lived credential of this cloud becomes something its API accepts. A ready token always is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignIn {
-    /// OAuth 2 client credentials, exchanged at the API's own endpoint.
-    ClientCredentials,
-    /// A Keystone v3 user, or an access key that signs each request.
-    Keystone {
-        /// Base URL of the identity service.
-        iam: String,
-        /// What a token is for.
-        scope: Scope,
-    },
-    /// A service account's key, exchanged for a token.
-    KeyExchange {
-        /// Base URL of the identity service.
-        iam: String,
-    },
+pub struct SignIn {
+    /// The sign-in methods that the cloud takes beside a ready token, by their names in `auth::methods`.
+    pub methods: &'static [&'static str],
+    /// What gives tokens; `None` where the API does so itself.
+    pub identity_service: Option<IdentityService>,
+    /// What a token, or a signed request, is for.
+    pub scope: Scope,
 }
 
-/// What a Keystone token is for.
+/// Where a cloud exchanges credentials for tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityService {
+    /// Its base URL.
+    pub url: String,
+    /// The domain that it shares with the APIs it serves. The credentials of an API elsewhere are not for it.
+    pub domain: String,
+}
+
+/// What a token is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The project with this ID.
     Project(String),
-    /// The whole account, for services that are no project's.
-    Domain,
+    /// The whole account (a domain, in Keystone's words), for services that are no project's.
+    Account,
 }
 
 /// Whose answer a 404 or 410 is.

@@ -9,7 +9,7 @@ use super::*;
 pub struct NumspotKubernetes {
     /// Region of the space, such as eu-west-2 or cloudgouv-eu-west-1. It gives the host api.{region}.numspot.com, unless
     /// the Secret has the key endpoint.
-    #[schemars(regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
+    #[schemars(regex(pattern = "^[a-z0-9]+(-[a-z0-9]+)+$"), length(max = 63))]
     pub region: String,
     /// ID of the space the cluster was created in. The selfLink in the reply that started the operation holds it, behind
     /// /spaces/.
@@ -33,7 +33,7 @@ impl CloudApi for NumspotKubernetes {
     }
 
     fn sign_in(&self) -> SignIn {
-        SignIn::ClientCredentials
+        SignIn { methods: &["clientCredentials"], identity_service: None, scope: Scope::Account }
     }
 
     fn request(&self, operation_id: &str) -> Request {

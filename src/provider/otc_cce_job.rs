@@ -10,7 +10,7 @@ use super::*;
 pub struct OtcCceJob {
     /// Region, such as eu-de or eu-nl. It gives the host cce.{region}.otc.t-systems.com, unless the Secret has the key
     /// endpoint.
-    #[schemars(regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
+    #[schemars(regex(pattern = "^[a-z0-9]+(-[a-z0-9]+)+$"), length(max = 63))]
     pub region: String,
     /// ID of the project that the cluster belongs to. In the console: My Credentials, Projects.
     #[schemars(regex(pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$"), length(max = 64))]
@@ -30,11 +30,15 @@ impl CloudApi for OtcCceJob {
 
     /// The Swiss cloud's identity service stands at iam-pub.
     fn sign_in(&self) -> SignIn {
-        let iam = match self.region.as_str() {
+        let url = match self.region.as_str() {
             "eu-ch2" => "https://iam-pub.eu-ch2.sc.otc.t-systems.com".to_owned(),
             region => format!("https://iam.{region}.otc.t-systems.com"),
         };
-        SignIn::Keystone { iam, scope: Scope::Project(self.project_id.clone()) }
+        SignIn {
+            methods: &["keystonePassword", "accessKey"],
+            identity_service: Some(IdentityService { url, domain: "otc.t-systems.com".to_owned() }),
+            scope: Scope::Project(self.project_id.clone()),
+        }
     }
 
     fn request(&self, operation_id: &str) -> Request {

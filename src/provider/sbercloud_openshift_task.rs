@@ -36,7 +36,12 @@ impl CloudApi for SbercloudOpenshiftTask {
     }
 
     fn sign_in(&self) -> SignIn {
-        SignIn::KeyExchange { iam: "https://iam.api.cloud.ru".to_owned() }
+        let url = "https://iam.api.cloud.ru".to_owned();
+        SignIn {
+            methods: &["serviceKey"],
+            identity_service: Some(IdentityService { url, domain: "cloud.ru".to_owned() }),
+            scope: Scope::Account,
+        }
     }
 
     fn request(&self, operation_id: &str) -> Request {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::auth::Account;
-use crate::auth::token_cache::Tokens;
+use crate::auth::token_cache::TokenCache;
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::observation::{Observation, PollFailure, Request};
@@ -167,7 +167,7 @@ impl Upstream {
             sender: Sender {
                 allow_list: AllowList::new(&options.allow_hosts, options.allow_private_addresses)?,
                 client: Client::new(&options).map_err(Error::Client)?,
-                tokens: Tokens::default(),
+                tokens: TokenCache::default(),
             },
             limiter: Mutex::new(RateLimiter::new(limits)),
             lists: Mutex::default(),

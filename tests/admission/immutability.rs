@@ -17,17 +17,17 @@ fn create(bed: &Bed, spec: &Value) {
 #[case::the_case_of_a_letter(json!({"numspotKubernetes": {"spaceId": "S"}}))]
 #[case::an_optional_member_changed(json!({"numspotKubernetes": {"clusterId": "other"}}))]
 #[case::an_optional_member_unset(json!({"numspotKubernetes": {"clusterId": null}}))]
-#[case::the_member_swapped(json!({"numspotKubernetes": null, "otcCceJob": {"region": "r", "projectId": "s"}}))]
-#[case::a_second_member(json!({"otcCceJob": {"region": "r", "projectId": "s"}}))]
+#[case::the_member_swapped(json!({"numspotKubernetes": null, "otcCceJob": {"region": "eu-de", "projectId": "s"}}))]
+#[case::a_second_member(json!({"otcCceJob": {"region": "eu-de", "projectId": "s"}}))]
 fn no_part_of_the_provider_changes(#[case] change: Value) {
     let bed = bed();
-    create(&bed, &spec(&json!({"numspotKubernetes": {"region": "r", "spaceId": "s", "clusterId": "c"}})));
+    create(&bed, &spec(&json!({"numspotKubernetes": {"region": "eu-de", "spaceId": "s", "clusterId": "c"}})));
     is_refused(&bed, &json!({ "provider": change }), "spec.provider");
 }
 
 #[rstest]
 #[case::an_optional_member_set(
-    json!({"numspotKubernetes": {"region": "r", "spaceId": "s"}}),
+    json!({"numspotKubernetes": {"region": "eu-de", "spaceId": "s"}}),
     json!({"numspotKubernetes": {"clusterId": "c"}})
 )]
 #[case::a_list_set(
@@ -40,7 +40,7 @@ fn no_part_of_the_provider_changes(#[case] change: Value) {
 )]
 #[case::a_member_without_members_swapped(
     json!({"huaweiUcsFederation": {}}),
-    json!({"huaweiUcsFederation": null, "otcCceJob": {"region": "r", "projectId": "p"}})
+    json!({"huaweiUcsFederation": null, "otcCceJob": {"region": "eu-de", "projectId": "p"}})
 )]
 fn nor_does_what_was_left_out_or_stands_in_a_list(#[case] provider: Value, #[case] change: Value) {
     let bed = bed();

@@ -19,14 +19,14 @@ fn an_id_that_could_lead_elsewhere_is_refused_whichever_member_it_stands_in() {
     for id in ids {
         for (provider, members) in [
             (
-                json!({"numspotKubernetes": {"region": "r", "spaceId": id, "clusterId": id}}),
+                json!({"numspotKubernetes": {"region": "eu-de", "spaceId": id, "clusterId": id}}),
                 &["spaceId", "clusterId"][..],
             ),
             (
-                json!({"huaweiCceUpgrade": {"region": "r", "projectId": id, "clusterId": id}}),
+                json!({"huaweiCceUpgrade": {"region": "eu-de", "projectId": id, "clusterId": id}}),
                 &["projectId", "clusterId"],
             ),
-            (json!({"otcCceJob": {"region": "r", "projectId": id}}), &["projectId"]),
+            (json!({"otcCceJob": {"region": "eu-de", "projectId": id}}), &["projectId"]),
             (json!({"sbercloudOpenshiftTask": {"serviceInstanceId": id}}), &["serviceInstanceId"]),
         ] {
             let mut refused = spec(&provider);
@@ -51,7 +51,7 @@ fn an_empty_id_and_a_region_that_is_more_than_a_region_are_refused() {
     let mut empty = otc();
     empty["operationId"] = json!("");
     is_refused(&bed, &empty, LENIENT, &[("spec.operationId: ", "at least 1 chars long")]);
-    for region in ["", "eu de", "EU-DE", "eu.de", "eu-de.evil.example/", "eu-de#", "-", "eu-"] {
+    for region in ["", "eu de", "EU-DE", "eu.de", "eu-de.evil.example/", "eu-de#", "-", "eu-", "obs", "obs.eu-de"] {
         for member in ["numspotKubernetes", "huaweiCceUpgrade", "otcCceJob"] {
             let region = json!({member: {"region": region, "projectId": "p", "clusterId": "c", "spaceId": "s"}});
             let field = format!("spec.provider.{member}.region: ");
@@ -98,12 +98,13 @@ fn exactly_one_provider_is_asked_for_by_name() {
 #[test]
 fn a_member_that_is_null_is_a_member_left_out() {
     let bed = bed();
-    let provider = json!({"numspotKubernetes": {"region": "r", "spaceId": "s", "clusterId": null}, "otcCceJob": null});
+    let provider =
+        json!({"numspotKubernetes": {"region": "eu-de", "spaceId": "s", "clusterId": null}, "otcCceJob": null});
     let mut sparse = spec(&provider);
     sparse["pollIntervalSeconds"] = Value::Null;
     sparse["notFoundGraceSeconds"] = Value::Null;
     let kept = is_taken(&bed, &sparse, STRICT)["spec"].take();
-    assert_eq!(kept["provider"], json!({"numspotKubernetes": {"region": "r", "spaceId": "s"}}));
+    assert_eq!(kept["provider"], json!({"numspotKubernetes": {"region": "eu-de", "spaceId": "s"}}));
     assert_eq!(kept.get("pollIntervalSeconds"), None);
     assert_eq!(kept["notFoundGraceSeconds"], 120);
 }

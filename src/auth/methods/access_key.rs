@@ -1,14 +1,21 @@
-//! An access key, which signs each request: see [`signature`](crate::auth::signature).
+//! An access key that signs each request. Content type, host, project or account, and date are signed, as the vendors'
+//! own clients do.
 
 use secrecy::ExposeSecret;
 
 use super::*;
 use crate::auth::signature::{self, AccessKey, Signable, SignatureForm, sdk_date};
-use crate::provider::Scope;
 
-/// An access key, which signs each request.
-#[derive(Clone, Debug)]
-pub struct SignedRequests {
+pub(super) const METHOD: Method = Method {
+    name: "accessKey",
+    keys: &["accessKey", "secretKey"],
+    optional: &["securityToken", "domainId", "signature"],
+    read,
+};
+
+/// An access key, permanent or temporary.
+#[derive(Debug)]
+pub struct AccessKeyPair {
     /// `accessKey`, `secretKey` and `signature`.
     pub key: AccessKey,
     /// `securityToken` of a temporary key.
@@ -17,33 +24,22 @@ pub struct SignedRequests {
     pub domain_id: Option<String>,
 }
 
-impl Method for SignedRequests {
-    const KEYS: &'static [&'static str] = &["accessKey", "secretKey"];
+fn read(keys: &SecretKeys) -> Result<Credential, PollFailure> {
+    let form = match keys.text("signature")? {
+        None | Some("access") => SignatureForm::Access,
+        Some("credential") => SignatureForm::Credential,
+        Some(_) => return Err(keys.incomplete("signature", "must be access or credential")),
+    };
+    let pair = AccessKeyPair {
+        key: AccessKey { id: keys.required("accessKey")?.to_owned(), secret: keys.secret("secretKey")?, form },
+        security_token: keys.text("securityToken")?.map(SecretString::from),
+        domain_id: keys.text("domainId")?.map(str::to_owned),
+    };
+    Ok(pair.into())
+}
 
-    fn is_for(sign_in: &SignIn) -> bool {
-        matches!(sign_in, SignIn::Keystone { .. })
-    }
-
-    fn read(keys: Keys<'_>, provider: &Provider) -> Result<Self, PollFailure> {
-        let domain_id = keys.text("domainId")?.map(str::to_owned);
-        if domain_id.is_none() && matches!(provider.sign_in(), SignIn::Keystone { scope: Scope::Domain, .. }) {
-            let what = format!("is missing; {} wants it beside accessKey and secretKey", provider.cloud());
-            return Err(keys.incomplete("domainId", &what));
-        }
-        let form = match keys.text("signature")? {
-            None | Some("access") => SignatureForm::Access,
-            Some("credential") => SignatureForm::Credential,
-            Some(_) => return Err(keys.incomplete("signature", "must be access or credential")),
-        };
-        let id = keys.required("accessKey")?.to_owned();
-        Ok(Self {
-            key: AccessKey { id, secret: keys.secret("secretKey")?, form },
-            security_token: keys.text("securityToken")?.map(SecretString::from),
-            domain_id,
-        })
-    }
-
-    fn label(&self) -> &'static str {
+impl Authenticate for AccessKeyPair {
+    fn keys(&self) -> &'static str {
         match self.security_token {
             Some(_) => "accessKey, secretKey and securityToken",
             None => "accessKey and secretKey",
@@ -62,32 +58,42 @@ impl Method for SignedRequests {
         vec![Some(&self.key.id), self.domain_id.as_deref(), Some(form)]
     }
 
-    /// Content type, host, project and date are signed, as the vendor's own clients do.
-    fn prove(&self, subject: &Subject<'_>) -> Result<Proof, String> {
-        let Subject { url, request, .. } = subject;
-        let date = sdk_date(subject.now);
-        let host = match (url.host_str().unwrap_or_default(), url.port()) {
-            (host, Some(port)) => format!("{host}:{port}"),
-            (host, None) => host.to_owned(),
-        };
-        let whose = match subject.sign_in {
-            SignIn::Keystone { scope: Scope::Project(id), .. } => ("x-project-id", Some(id.as_str()), "domainId"),
-            _ => ("x-domain-id", self.domain_id.as_deref(), "domainId"),
-        };
-        let token = self.security_token.as_ref().map(|token| token.expose_secret());
-        let extra = [("x-security-token", token, "securityToken"), whose];
-        let extra: Vec<_> = extra.into_iter().filter_map(|(name, value, key)| Some((name, value?, key))).collect();
-        let mut signed = vec![("content-type", "application/json"), ("host", host.as_str())];
-        signed.extend(extra.iter().map(|(name, value, _)| (*name, *value)));
-        let signable =
-            Signable { method: "GET", path: url.path(), query: &request.query, headers: &signed, body: b"" };
-        let authorization = self.key.authorization(&signable, &date);
-        let own = [("authorization", authorization.as_str(), "accessKey"), ("x-sdk-date", &date, "accessKey")];
-        let headers = own.into_iter().chain(extra);
-        Ok(Proof::Headers(headers.map(|(name, value, key)| Header { name, value: value.into(), key }).collect()))
+    fn proof(&self) -> Proof<'_> {
+        Proof::Signature(self)
+    }
+
+    fn missing_key(&self, scope: &Scope) -> Option<&'static str> {
+        (*scope == Scope::Account && self.domain_id.is_none()).then_some("domainId")
     }
 
     fn explain(&self, code: &str) -> Option<&'static str> {
         signature::explain(code)
+    }
+}
+
+impl Sign for AccessKeyPair {
+    fn sign(&self, request: &Unsigned<'_>, scope: &Scope, now: Timestamp) -> Vec<Header> {
+        let date = sdk_date(now);
+        let security_token = self.security_token.as_ref().map(ExposeSecret::expose_secret);
+        let owner = match scope {
+            Scope::Project(id) => ("x-project-id", Some(id.as_str())),
+            Scope::Account => ("x-domain-id", self.domain_id.as_deref()),
+        };
+        let extra = [("x-security-token", security_token, "securityToken"), (owner.0, owner.1, "domainId")];
+        let extra: Vec<(&'static str, &str, &'static str)> =
+            extra.into_iter().filter_map(|(name, value, key)| Some((name, value?, key))).collect();
+        let mut signed = vec![("content-type", "application/json"), ("host", request.host)];
+        signed.extend(extra.iter().map(|(name, value, _)| (*name, *value)));
+        let signable =
+            Signable { method: "GET", path: request.path, query: request.query, headers: &signed, body: b"" };
+        let authorization = self.key.authorization(&signable, &date);
+        let extra = extra.into_iter().map(|(name, value, key)| Header { name, value: value.into(), key });
+        [
+            Header { name: "authorization", value: authorization.into(), key: "accessKey" },
+            Header { name: "x-sdk-date", value: date.into(), key: "accessKey" },
+        ]
+        .into_iter()
+        .chain(extra)
+        .collect()
     }
 }

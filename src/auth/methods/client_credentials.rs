@@ -1,12 +1,15 @@
-//! OAuth 2 client credentials (RFC 6749, section 4.4), exchanged at the API's own endpoint:
-//! <https://docs.numspot.com/docs/category/identity-and-access-manager>.
+//! OAuth 2 client credentials (RFC 6749, section 4.4): <https://docs.numspot.com/docs/iam/concepts/api>.
 
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::auth::token_request::{Basic, FORM, form, read_oauth};
+
+pub(super) const METHOD: Method =
+    Method { name: "clientCredentials", keys: &["clientId", "clientSecret"], optional: &[], read };
 
 /// OAuth 2 client credentials.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ClientCredentials {
     /// `clientId`.
     pub id: String,
@@ -14,18 +17,12 @@ pub struct ClientCredentials {
     pub secret: SecretString,
 }
 
-impl Method for ClientCredentials {
-    const KEYS: &'static [&'static str] = &["clientId", "clientSecret"];
+fn read(keys: &SecretKeys) -> Result<Credential, PollFailure> {
+    Ok(ClientCredentials { id: keys.required("clientId")?.to_owned(), secret: keys.secret("clientSecret")? }.into())
+}
 
-    fn is_for(sign_in: &SignIn) -> bool {
-        matches!(sign_in, SignIn::ClientCredentials)
-    }
-
-    fn read(keys: Keys<'_>, _: &Provider) -> Result<Self, PollFailure> {
-        Ok(Self { id: keys.required("clientId")?.to_owned(), secret: keys.secret("clientSecret")? })
-    }
-
-    fn label(&self) -> &'static str {
+impl Authenticate for ClientCredentials {
+    fn keys(&self) -> &'static str {
         "clientId and clientSecret"
     }
 
@@ -37,18 +34,45 @@ impl Method for ClientCredentials {
         vec![Some(&self.id)]
     }
 
-    /// The vendor's own client sends the credential both ways.
-    fn prove(&self, subject: &Subject<'_>) -> Result<Proof, String> {
+    fn proof(&self) -> Proof<'_> {
+        Proof::SignIn(self)
+    }
+}
+
+impl RequestToken for ClientCredentials {
+    /// In the Basic header and in the form, as NumSpot's own Terraform provider does.
+    fn token_request(&self, connection: &Connection, sign_in: &SignIn) -> Result<TokenRequest, String> {
+        let (endpoint, endpoint_key) = connection.token_endpoint(sign_in);
         let secret = self.secret.expose_secret();
-        let body = form(&[("grant_type", "client_credentials"), ("client_id", &self.id), ("client_secret", secret)]);
-        Ok(Proof::SignIn(Box::new(TokenRequest {
-            endpoint: subject.connection.endpoint.clone(),
-            endpoint_key: "endpoint",
+        Ok(TokenRequest {
+            endpoint: endpoint.to_owned(),
+            endpoint_key,
             path: "/iam/token",
             content_type: FORM,
-            basic: Some((self.id.clone(), self.secret.clone())),
-            body,
+            basic: Some(Basic { user: self.id.clone(), password: self.secret.clone() }),
+            body: form(&[("grant_type", "client_credentials"), ("client_id", &self.id), ("client_secret", secret)]),
             read: read_oauth,
-        })))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_credentials_go_to_the_api_s_own_endpoint_both_ways() {
+        let client = ClientCredentials { id: "id".into(), secret: "s/+&".into() };
+        let endpoint = "https://api.example.com".to_owned();
+        let iam_endpoint = Some("https://not.used".into());
+        let token: Credential = ReadyToken("t".into()).into();
+        let connection = Connection { endpoint, iam_endpoint, ca: None, credential: token };
+        let sign_in = SignIn { methods: &["clientCredentials"], identity_service: None, scope: Scope::Account };
+        let request = client.token_request(&connection, &sign_in).unwrap();
+        assert_eq!(request.body.expose_secret(), "grant_type=client_credentials&client_id=id&client_secret=s%2F%2B%26");
+        assert_eq!((request.endpoint.as_str(), request.path), ("https://api.example.com", "/iam/token"));
+        assert_eq!(request.endpoint_key, "endpoint");
+        let basic = request.basic.unwrap();
+        assert_eq!((basic.user.as_str(), basic.password.expose_secret()), ("id", "s/+&"));
     }
 }

@@ -1,216 +1,139 @@
-//! The ways to sign in: one file each, and the table that joins them. Pure.
+//! The sign-in methods: one file each, and the table that joins them. Pure.
 //!
-//! To add one, write its file and add its row to the table below; nothing else names a method.
+//! To add one, write its file and add its row to [`METHODS`]. A provider takes it by its name ([`SignIn::methods`]);
+//! nothing else knows one method from another.
 
-use std::time::Duration;
+mod access_key;
+mod client_credentials;
+mod keystone_password;
+mod service_key;
+mod token;
+
+use std::fmt::Debug;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use url::Url;
 
-use super::Connection;
-use super::keys::Keys;
-use crate::document::Json;
-use crate::observation::{PollFailure, Request};
-use crate::provider::{Provider, SignIn};
+use super::secret_keys::SecretKeys;
+use super::token_request::TokenRequest;
+use super::{Connection, Credential};
+use crate::observation::PollFailure;
+use crate::provider::{Scope, SignIn};
 
-/// One way to prove who asks: the credential of a Secret, and what it becomes on the wire.
-pub trait Method: Sized {
-    /// The Secret's keys that make it: it is in use where all of them are there.
-    const KEYS: &'static [&'static str];
+pub use access_key::AccessKeyPair;
+pub use client_credentials::ClientCredentials;
+pub use keystone_password::KeystonePassword;
+pub use service_key::ServiceKey;
+pub use token::ReadyToken;
 
-    /// Whether a cloud that signs in so takes it.
-    fn is_for(sign_in: &SignIn) -> bool;
+/// Every sign-in method. The first, a ready token, is taken by all clouds.
+pub const METHODS: &[Method] =
+    &[token::METHOD, client_credentials::METHOD, keystone_password::METHOD, access_key::METHOD, service_key::METHOD];
 
-    /// Reads it from a Secret.
-    ///
-    /// # Errors
-    /// Which key is wrong, and how.
-    fn read(keys: Keys<'_>, provider: &Provider) -> Result<Self, PollFailure>;
+/// One sign-in method, as far as it concerns the Secret.
+#[derive(Debug)]
+pub struct Method {
+    /// The name by which a provider takes it.
+    pub name: &'static str,
+    /// The Secret's keys that it needs: a complete set.
+    pub keys: &'static [&'static str],
+    /// The keys that it reads where they are there.
+    pub optional: &'static [&'static str],
+    /// Makes them a credential; fails as [`SecretKeys::required`] does.
+    pub read: fn(&SecretKeys) -> Result<Credential, PollFailure>,
+}
 
+/// What a credential can do, whatever its method.
+pub trait Authenticate: Debug + Send + Sync {
     /// The Secret's keys it came from, for messages.
-    fn label(&self) -> &'static str;
+    fn keys(&self) -> &'static str;
 
-    /// Every secret text in it that could come back in a reply.
+    /// Every secret text that could come back in a reply.
     fn secrets(&self) -> Vec<&SecretString>;
 
-    /// What else makes it this credential and no other.
+    /// What else tells it from another of its method.
     fn identity(&self) -> Vec<Option<&str>>;
 
-    /// What a request carries, or what has to be asked for first.
-    ///
-    /// # Errors
-    /// What is wrong with the Secret, for people.
-    fn prove(&self, subject: &Subject<'_>) -> Result<Proof, String>;
+    /// How a request proves who asks.
+    fn proof(&self) -> Proof<'_>;
+
+    /// The optional key that `scope` needs all the same, and that was not there.
+    fn missing_key(&self, _scope: &Scope) -> Option<&'static str> {
+        None
+    }
 
     /// What the cloud's `code` says of this credential, with the next step.
     fn explain(&self, _code: &str) -> Option<&'static str> {
         None
     }
 
-    /// What to add to a refused sign-in, for people.
-    fn hint(&self) -> &'static str {
-        ""
+    /// What else to think of when a sign-in with it is refused.
+    fn advice(&self) -> Option<&'static str> {
+        None
     }
 }
 
-/// A request that is to be proven.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
-    /// What else the Secret says.
-    pub connection: &'a Connection,
-    /// How the cloud signs in.
-    pub sign_in: &'a SignIn,
-    /// Where the request goes.
-    pub url: &'a Url,
-    /// The request.
-    pub request: &'a Request,
-    /// The time of day.
-    pub now: Timestamp,
-}
-
-/// What proves who asks.
+/// How a request proves who asks.
 #[derive(Debug)]
-pub enum Proof {
-    /// A ready token.
-    Token(SecretString),
-    /// Headers, such as a signature.
-    Headers(Vec<Header>),
-    /// A token that has to be asked for.
-    SignIn(Box<TokenRequest>),
+pub enum Proof<'a> {
+    /// By a token that is at hand.
+    Token(&'a SecretString),
+    /// By a signature of its own.
+    Signature(&'a dyn Sign),
+    /// By a token that has to be requested first.
+    SignIn(&'a dyn RequestToken),
 }
 
-/// A header of a request.
+/// A credential that signs each request.
+pub trait Sign: Debug {
+    /// The headers of `request` at `now`, all of them secret.
+    fn sign(&self, request: &Unsigned<'_>, scope: &Scope, now: Timestamp) -> Vec<Header>;
+}
+
+/// A GET without a body, before it is signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsigned<'a> {
+    /// Host as in the request's header of that name, with the port where it is not the default.
+    pub host: &'a str,
+    /// The path as sent, percent-encoded.
+    pub path: &'a str,
+    /// The query's parameters, not encoded.
+    pub query: &'a [(String, String)],
+}
+
+/// A header that carries a part of a credential.
 #[derive(Debug)]
 pub struct Header {
     /// Its name, in lower case.
     pub name: &'static str,
     /// Its value.
     pub value: SecretString,
-    /// The Secret's key that it comes from, for messages.
+    /// The Secret's key it stems from, for messages.
     pub key: &'static str,
 }
 
-/// A POST that asks for a token.
-#[derive(Debug)]
-pub struct TokenRequest {
-    /// Base URL, to be checked like every address that receives a credential.
-    pub endpoint: String,
-    /// The Secret's key that the base URL came from or would come from, for messages.
-    pub endpoint_key: &'static str,
-    /// Path below it, with the query.
-    pub path: &'static str,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// User and password of `Authorization: Basic`, where the cloud wants them.
-    pub basic: Option<(String, SecretString)>,
-    /// The body.
-    pub body: SecretString,
-    /// How the reply is read.
-    pub read: fn(&TokenReply<'_>) -> Result<Granted, String>,
-}
-
-/// A token, and how long it lives where the reply tells.
-pub type Granted = (String, Option<Duration>);
-
-/// A reply to such a POST.
-#[derive(Clone, Copy, Debug)]
-pub struct TokenReply<'a> {
-    /// Its header `X-Subject-Token`.
-    pub subject_token: Option<&'a str>,
-    /// Its body.
-    pub body: Json<'a>,
-    /// Its header `Date`: what the cloud's clock shows.
-    pub date: Option<Timestamp>,
-}
-
-/// Content types of token requests.
-const FORM: &str = "application/x-www-form-urlencoded";
-const JSON: &str = "application/json";
-
-/// A form of `pairs`.
-fn form(pairs: &[(&str, &str)]) -> SecretString {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into()
-}
-
-/// A token in a JSON reply with `access_token` and `expires_in` (RFC 6749, section 5.1).
-fn read_oauth(reply: &TokenReply<'_>) -> Result<Granted, String> {
-    let token = reply.body.get("access_token").and_then(Json::text).ok_or("the reply has no access_token")?;
-    let seconds = reply.body.get("expires_in").and_then(Json::number).filter(|seconds| *seconds > 0.0);
-    Ok((token.to_owned(), seconds.map(|seconds| Duration::from_secs_f64(seconds.min(86_400.0)))))
-}
-
-macro_rules! methods {
-    ($($module:ident $method:ident),+ $(,)?) => {
-        $(mod $module; pub use $module::$method;)+
-
-        /// The credential of a Secret; its secrets are never printed.
-        #[derive(Clone, Debug)]
-        #[expect(missing_docs, reason = "each member's documentation is that of its struct")]
-        pub enum Credential {
-            $($method($method),)+
-        }
-
-        /// The sets of keys that a cloud takes which signs in so: one of them must be complete.
-        pub fn key_sets(sign_in: &SignIn) -> Vec<&'static [&'static str]> {
-            let mut sets = Vec::new();
-            $(if $method::is_for(sign_in) { sets.push($method::KEYS); })+
-            sets
-        }
-
-        impl Credential {
-            /// Reads the credential that the set of `keys` makes.
-            ///
-            /// # Errors
-            /// Which key is wrong, and how.
-            pub fn read(set: &[&str], keys: Keys<'_>, provider: &Provider) -> Result<Self, PollFailure> {
-                $(if set == $method::KEYS { return $method::read(keys, provider).map(Self::$method); })+
-                Err(keys.failure("has no credentials"))
-            }
-
-            /// See [`Method::label`].
-            pub fn keys(&self) -> &'static str {
-                match self { $(Self::$method(method) => method.label(),)+ }
-            }
-
-            /// See [`Method::secrets`].
-            pub fn secrets(&self) -> Vec<&SecretString> {
-                match self { $(Self::$method(method) => method.secrets(),)+ }
-            }
-
-            /// See [`Method::identity`].
-            pub fn identity(&self) -> Vec<Option<&str>> {
-                match self { $(Self::$method(method) => method.identity(),)+ }
-            }
-
-            /// See [`Method::prove`].
-            ///
-            /// # Errors
-            /// What is wrong with the Secret, for people.
-            pub fn prove(&self, subject: &Subject<'_>) -> Result<Proof, String> {
-                match self { $(Self::$method(method) => method.prove(subject),)+ }
-            }
-
-            /// See [`Method::explain`].
-            pub fn explain(&self, code: &str) -> Option<&'static str> {
-                match self { $(Self::$method(method) => method.explain(code),)+ }
-            }
-
-            /// See [`Method::hint`].
-            pub fn hint(&self) -> &'static str {
-                match self { $(Self::$method(method) => method.hint(),)+ }
-            }
-        }
-    };
-}
-
-methods! {
-    token Token,
-    client_credentials ClientCredentials,
-    password Password,
-    access_key SignedRequests,
-    service_key ServiceKey,
+/// A credential that is exchanged for a token.
+pub trait RequestToken: Debug {
+    /// What to send, and how to read the answer.
+    ///
+    /// # Errors
+    /// What is wrong with the Secret's key iamEndpoint, for people.
+    fn token_request(&self, connection: &Connection, sign_in: &SignIn) -> Result<TokenRequest, String>;
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_has_a_name_and_a_set_of_keys_of_its_own() {
+        for (at, method) in METHODS.iter().enumerate() {
+            assert!(!method.keys.is_empty(), "{}", method.name);
+            for other in &METHODS[..at] {
+                assert_ne!(method.name, other.name);
+                assert_ne!(method.keys, other.keys);
+            }
+        }
+        assert_eq!((METHODS[0].name, METHODS[0].keys), ("token", &["token"][..]));
+    }
+}

@@ -1,33 +1,23 @@
-//! A ready token: a bearer token, or OpenStack's X-Auth-Token.
+//! A ready token.
 
 use super::*;
 
-/// A ready token.
-#[derive(Clone, Debug)]
-pub struct Token(pub SecretString);
+pub(super) const METHOD: Method = Method { name: "token", keys: &["token"], optional: &[], read };
 
-impl From<&str> for Token {
-    fn from(token: &str) -> Self {
-        Self(token.into())
+/// A ready bearer token or X-Auth-Token: key token.
+#[derive(Debug)]
+pub struct ReadyToken(pub SecretString);
+
+fn read(keys: &SecretKeys) -> Result<Credential, PollFailure> {
+    let token = keys.required("token")?;
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(keys.incomplete("token", "holds white space or characters that no header carries"));
     }
+    Ok(ReadyToken(token.into()).into())
 }
 
-impl Method for Token {
-    const KEYS: &'static [&'static str] = &["token"];
-
-    fn is_for(_: &SignIn) -> bool {
-        true
-    }
-
-    fn read(keys: Keys<'_>, _: &Provider) -> Result<Self, PollFailure> {
-        let token = keys.required("token")?;
-        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(keys.incomplete("token", "holds white space or characters that no header carries"));
-        }
-        Ok(Self(token.into()))
-    }
-
-    fn label(&self) -> &'static str {
+impl Authenticate for ReadyToken {
+    fn keys(&self) -> &'static str {
         "token"
     }
 
@@ -39,7 +29,7 @@ impl Method for Token {
         Vec::new()
     }
 
-    fn prove(&self, _: &Subject<'_>) -> Result<Proof, String> {
-        Ok(Proof::Token(self.0.clone()))
+    fn proof(&self) -> Proof<'_> {
+        Proof::Token(&self.0)
     }
 }

@@ -192,7 +192,8 @@ pub fn refuse_sign_in(
     }
     let refusal = read_api_error(reply.status, request_id, body);
     let shown = present(&refusal, |text| asked.redaction.redact(text));
-    let (said, keys, hint) = (describe(&shown), asked.credential.keys(), asked.credential.hint());
+    let (said, keys) = (describe(&shown), asked.credential.keys());
+    let hint = asked.credential.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
     let is_throttled = matches!(reply.status, 429 | 503);
     let pause = is_throttled.then(|| retry_after(&reply.headers, reply.received).unwrap_or(DEFAULT_PAUSE));
     let (kind, meaning) = match (reply.status, read_status(reply.status, reply.status == 429)) {
@@ -288,6 +289,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::methods::ReadyToken;
     use http::header::HeaderValue;
     use secrecy::SecretString;
 
@@ -311,7 +313,7 @@ mod tests {
         let asked = Asked {
             provider: &provider,
             host: "cce.example",
-            credential: &Credential::Token("t0pSecret".into()),
+            credential: &ReadyToken("t0pSecret".into()).into(),
             redaction,
         };
         classify(reply, asked)
@@ -506,7 +508,7 @@ mod tests {
     fn a_code_that_looks_like_the_secret_is_understood_before_it_is_redacted() {
         let provider: Provider =
             serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
-        let credential = Credential::Token("CCE.".into());
+        let credential = Credential::from(ReadyToken("CCE.".into()));
         let redaction = Redaction::new(credential.secrets());
         let asked = Asked { provider: &provider, host: "cce.example", credential: &credential, redaction };
         let failure = classify(reply(404, &[("x-request-id", "r-0815")], CCE_404), asked).result.unwrap_err();

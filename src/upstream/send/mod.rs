@@ -9,7 +9,7 @@ pub mod trust;
 use secrecy::SecretString;
 
 use crate::auth::Account;
-use crate::auth::token_cache::Tokens;
+use crate::auth::token_cache::TokenCache;
 use crate::observation::{PollFailure, Request};
 use crate::provider::Provider;
 use crate::upstream::guard::allow_list::{AllowList, Endpoint};
@@ -28,7 +28,7 @@ pub struct Sender {
     /// How it gets there.
     pub client: Client,
     /// What was signed in with before.
-    pub tokens: Tokens,
+    pub tokens: TokenCache,
 }
 
 impl Sender {

@@ -34,9 +34,11 @@ async fn numspot_takes_the_client_in_a_header_or_in_the_form() {
     let sim = signing_simulator().await;
     let fields = "grant_type=client_credentials&client_id=id&client_secret=secret";
     let basic = "grant_type=client_credentials&scope=openid+offline_access";
-    for request in
-        [post(&sim, "/iam/token", FORM, fields), post(&sim, "/iam/token", FORM, basic).basic_auth("id", Some("secret"))]
-    {
+    for request in [
+        post(&sim, "/iam/token", FORM, fields),
+        post(&sim, "/iam/token", FORM, basic).basic_auth("id", Some("secret")),
+        post(&sim, "/iam/token", FORM, basic).basic_auth("id", Some("secre%74")),
+    ] {
         let answer = send(request).await;
         assert_eq!((answer.status, &answer.body["expires_in"]), (200, &json!(3600)));
         assert_eq!(opens(&sim, 0, answer.body["access_token"].as_str().unwrap()).await, 200);
