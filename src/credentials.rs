@@ -20,7 +20,7 @@ use crate::provider::{IdentityService, Provider};
 
 /// How long a Secret that was read is used without being read again.
 const FRESH: Duration = Duration::from_secs(60);
-/// The same for one that cannot be used and is asked for anew: it is likely to be fixed soon.
+/// The same for one that cannot be used and is asked for again: it is likely to be fixed soon.
 const FRESH_FAILURE: Duration = Duration::from_secs(5);
 /// [`Freshness::FifteenSeconds`], a second less: polls are made together, up to a second early, and an object that asks
 /// every 15 s must not find its own last reading.
