@@ -328,11 +328,15 @@ fn decide_fault(
     }
     status.not_found_since = None;
     // What only the user can fix stays so, whatever else fails meanwhile.
-    let standing = conditions::configuration_fault(old).filter(|_| status.configuration_fault_since.is_some());
-    let failure = standing.filter(|_| !is_configuration).unwrap_or(failure);
-    if failure.kind.is_configuration() {
-        status.configuration_fault_since.get_or_insert(stamp(now));
+    let standing = conditions::configuration_fault(old);
+    if is_configuration || standing.is_some() {
+        // Since the condition says so, where that is longer.
+        let told = condition(old, ConditionType::UpstreamReachable).filter(|_| standing.is_some());
+        let told = told.map(|condition| condition.last_transition_time.clone());
+        let since = status.configuration_fault_since.take().into_iter().chain(told).min();
+        status.configuration_fault_since = since.or(Some(stamp(now)));
     }
+    let failure = standing.filter(|_| !is_configuration).unwrap_or(failure);
     let (failure, told) = keep_words(old, failure, memory, now);
     facts::write_refusal(&mut status, old, &failure);
     conditions::write(operation, &mut status, old, &Situation::Fault(failure.clone()), now);
