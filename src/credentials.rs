@@ -134,7 +134,14 @@ impl Contents {
     /// # Errors
     /// [`FailureKind::CredentialsIncomplete`] with a message that names the key at fault.
     fn account(&self, provider: &Provider) -> Result<Arc<Account>, PollFailure> {
-        let endpoint = endpoint(&self.keys, provider)?;
+        let endpoint = match endpoint(&self.keys, provider) {
+            Ok(endpoint) => endpoint,
+            // What is wrong with the credential itself is said first.
+            Err(failure) => {
+                let method = choose(&self.keys, provider.sign_in().methods, provider.cloud())?;
+                return Err((method.read)(&self.keys).err().unwrap_or(failure));
+            }
+        };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let destination = (provider.name(), endpoint);
         if let Some(account) = known.accounts.get(&destination) {

@@ -266,12 +266,17 @@ fn decide_absent(
     if is_first && overdue.is_none() && may_be_kept_quiet(operation, old, &status, memory) {
         return keep_quiet(operation, old, Memory { absence: Some(absence), ..memory }, now);
     }
+    let grace = seconds(operation.spec.not_found_grace_seconds.into());
+    let is_late = elapsed(absence.since, now) >= grace;
+    if is_late && absence.answers < ENOUGH_ABSENCES && old.not_found_since.is_some() && overdue.is_none() {
+        // The end is seconds away, and says what an edit of the spec changes.
+        return keep_quiet(operation, old, Memory { absence: Some(absence), ..memory }, now);
+    }
     status.not_found_since = Some(stamp(absence.since));
     status.configuration_fault_since = None;
     let (failure, told) = keep_words(old, failure, memory, now);
-    let grace = seconds(operation.spec.not_found_grace_seconds.into());
     let situation = match overdue {
-        _ if absence.answers >= ENOUGH_ABSENCES && elapsed(absence.since, now) >= grace => {
+        _ if absence.answers >= ENOUGH_ABSENCES && is_late => {
             Situation::Gone { why: failure.message, was_seen: old.upstream_state.is_some() }
         }
         Some(overdue) => overdue,
@@ -280,7 +285,7 @@ fn decide_absent(
     conditions::write(operation, &mut status, old, &situation, now);
     let memory = Memory { absence: Some(absence), told: Some(told), ..Memory::default() };
     let mut decision = finish(operation, old, status, memory, age, now);
-    if let (true, Next::Poll(at)) = (elapsed(absence.since, now) >= grace, &mut decision.next) {
+    if let (true, Next::Poll(at)) = (is_late, &mut decision.next) {
         // Only the answers that are still missing are waited for.
         *at = after(now, fault_delay(Duration::ZERO, false)).min(*at);
     }
