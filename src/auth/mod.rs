@@ -102,6 +102,13 @@ impl From<&str> for CaBundle {
     }
 }
 
+impl CaBundle {
+    /// Equal bundles have equal ones.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+}
+
 impl Deref for CaBundle {
     type Target = str;
 

@@ -1,10 +1,10 @@
 //! Everything that is kept of an object between two looks, in one place; a restart loses it without harm.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use ahash::{HashMap, RandomState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
@@ -13,6 +13,7 @@ use kube::{Resource, ResourceExt};
 use super::pace::Bucket;
 use super::unannounced::Unannounced;
 use crate::api::{CloudOperation, REQUESTED_AT};
+use crate::clock::Moment;
 use crate::decision::{self, is_over};
 use crate::schedule;
 use crate::upstream::Inquiry;
@@ -38,6 +39,20 @@ struct Entry {
     tracked: Tracked,
 }
 
+/// What most objects have none of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rare {
+    /// What the user asked for, as a hash, while that is not done, and since when this is known.
+    pub(super) requested: Option<(u64, Instant)>,
+    /// What the core remembers.
+    pub(super) core: decision::Memory,
+    /// The Secret that was at fault at the last poll.
+    pub(super) faulty: Option<Faulty>,
+    /// Calls to the Kubernetes API that failed in a row, and the last failure that was logged.
+    pub(super) failures: u32,
+    pub(super) logged: Option<u64>,
+}
+
 /// What is kept of an object that is followed.
 #[derive(Clone, Default)]
 pub(super) struct Tracked {
@@ -45,25 +60,35 @@ pub(super) struct Tracked {
     pub(super) due: Option<Instant>,
     /// Since when a poll that is due has had no answer.
     pub(super) wanted_since: Option<Instant>,
-    /// What the user asked for, as a hash, while that is not done, and since when this is known.
-    pub(super) requested: Option<(u64, Instant)>,
     /// When that poll joined an equal request of somebody else: it was not late from then on.
     pub(super) joined: Option<Instant>,
     /// The request that it joined last.
     pub(super) joins: Option<Arc<Inquiry>>,
     /// When the last answer arrived.
     pub(super) answered: Option<Instant>,
-    /// What the core remembers.
-    pub(super) core: decision::Memory,
-    /// The Secret that was at fault at the last poll.
-    pub(super) faulty: Option<Faulty>,
-    /// What was written, or may have been, and is not announced yet.
-    pub(super) unannounced: Option<Box<Unannounced>>,
     /// Its budget of status writes.
     pub(super) writes: Bucket,
-    /// Calls to the Kubernetes API that failed in a row, and the last failure that was logged.
-    pub(super) failures: u32,
-    pub(super) logged: Option<u64>,
+    /// What was written, or may have been, and is not announced yet.
+    pub(super) unannounced: Option<Box<Unannounced>>,
+    /// Apart, as objects are many.
+    rare: Option<Box<Rare>>,
+}
+
+impl Tracked {
+    /// Since when a poll is wanted that is due `now`, if not since before.
+    pub(super) fn want(&mut self, now: Moment) -> Instant {
+        *self.wanted_since.get_or_insert(self.due.unwrap_or(now.monotonic).min(now.monotonic))
+    }
+
+    /// Notes that the poll that is due joins an equal request of somebody else.
+    pub(super) fn join(&mut self, now: Moment) {
+        self.want(now);
+        self.joined.get_or_insert(now.monotonic);
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
 }
 
 /// A Secret whose credential was refused or cannot be used.
@@ -99,12 +124,21 @@ impl Memory {
     }
 
     /// Keeps `tracked` of `operation`.
-    pub(super) fn keep(&self, operation: &CloudOperation, tracked: Tracked) {
+    pub(super) fn keep(&self, operation: &CloudOperation, mut tracked: Tracked) {
+        tracked.rare.take_if(|rare| **rare == Rare::default());
         let identity = self.hash(&operation.metadata.uid);
         let mut objects = self.objects();
         let entry = objects.entry(self.key(&operation.metadata)).or_default();
         entry.identity = identity;
         entry.tracked = tracked;
+    }
+
+    /// Changes what is kept of `operation`, if anything is.
+    pub(super) fn change<T>(&self, operation: &CloudOperation, change: impl FnOnce(&mut Tracked) -> T) -> Option<T> {
+        let identity = self.hash(&operation.metadata.uid);
+        let mut objects = self.objects();
+        let entry = objects.get_mut(&self.key(&operation.metadata)).filter(|entry| entry.identity == identity)?;
+        Some(change(&mut entry.tracked))
     }
 
     /// Changes what is kept of `object`.
@@ -209,11 +243,12 @@ mod tests {
     fn what_is_kept_is_not_a_namesakes_and_is_forgotten_whole() {
         let memory = Memory::default();
         let first = object("a", |_| {});
-        let kept = Tracked { failures: 7, ..Tracked::default() };
+        let mut kept = Tracked::default();
+        kept.rare().failures = 7;
         memory.keep(first.0.as_ref().unwrap(), kept);
-        assert_eq!(memory.recall(first.0.as_ref().unwrap()).failures, 7);
+        assert_eq!(memory.recall(first.0.as_ref().unwrap()).rare().failures, 7);
         let namesake = object("a", |object| object["metadata"]["uid"] = json!("another"));
-        assert_eq!(memory.recall(namesake.0.as_ref().unwrap()).failures, 0);
+        assert_eq!(memory.recall(namesake.0.as_ref().unwrap()).rare().failures, 0);
         memory.forget(&ObjectRef::new("a").within("n"));
         assert!(memory.objects().is_empty());
     }

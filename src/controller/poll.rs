@@ -15,7 +15,7 @@ use crate::credentials::{Freshness, Loaded};
 use crate::decision::{Poll, has_request};
 use crate::observation::State;
 use crate::schedule::{elapsed, poll_interval};
-use crate::upstream::{Answer, Asked, Later, Question, UnderWay};
+use crate::upstream::{Answer, Asked, Later, Question};
 
 /// The target of the spans of polls: where nobody subscribes to it, they cost nothing.
 pub const POLLS: &str = "cloudop::polls";
@@ -54,7 +54,8 @@ pub(super) async fn ask_in_span(
     if let Ok(Polled::Answered(poll)) = &polled {
         count(operation, poll, tracked, now.monotonic, context);
         tracked.answered = clock::monotonic().checked_sub(poll.age);
-        (tracked.wanted_since, tracked.requested, tracked.joined) = (None, None, None);
+        (tracked.wanted_since, tracked.joined) = (None, None);
+        tracked.rare().requested = None;
     }
     polled
 }
@@ -76,13 +77,9 @@ async fn ask(
     now: Moment,
     context: &Context,
 ) -> Result<Polled, Error> {
-    let since = *tracked.wanted_since.get_or_insert(tracked.due.unwrap_or(now.monotonic).min(now.monotonic));
+    let since = tracked.want(now);
     let wanted = Wanted::of(operation, tracked, since, now, context);
-    // Most who are in a list find its request under way.
-    if let Some(under_way) = tracked.joins.as_ref().and_then(|joins| context.upstream.under_way(joins)) {
-        return Ok(join(under_way, tracked, now));
-    }
-    let faulty = tracked.faulty.clone().filter(|faulty| !wanted.is_news && now.monotonic < faulty.ask_at);
+    let faulty = tracked.rare().faulty.clone().filter(|faulty| !wanted.is_news && now.monotonic < faulty.ask_at);
     let Some(faulty) = faulty else {
         let freshness = if wanted.is_news { Freshness::Now } else { Freshness::Minute };
         return ask_as(freshness, operation, &wanted, tracked, now, context).await;
@@ -112,35 +109,28 @@ async fn ask_as(
         let account = match account {
             Ok(account) => account,
             Err(failure) => {
-                tracked.faulty = faulty;
+                tracked.rare().faulty = faulty;
                 return Ok(Polled::Answered(Poll { result: Err(failure), age: Duration::ZERO, since_last }));
             }
         };
         if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account.name) {
-            tracked.faulty = faulty;
+            tracked.rare().faulty = faulty;
             return Ok(Polled::Answered(poll));
         }
         let Answer { result, at, .. } = match context.upstream.observe(wanted.question(operation), &account).await {
             Asked::Answered(answer) => answer,
-            Asked::Later(Later::WhenOver(under_way)) => return Ok(join(under_way, tracked, now)),
             Asked::Later(later) => return Ok(Polled::Later(later)),
         };
         let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
         let poll = Poll { result, age: clock::monotonic().saturating_duration_since(at), since_last };
         if !is_refused || freshness != Freshness::Minute {
-            tracked.faulty = faulty.filter(|_| poll.result.is_err());
+            tracked.rare().faulty = faulty.filter(|_| poll.result.is_err());
             return Ok(Polled::Answered(poll));
         }
         // The Secret may have been renewed since it was read.
         freshness = Freshness::AfterRefusal;
         refused = Some((Arc::clone(&account.name), poll));
     }
-}
-
-/// That an equal request is under way: the poll is not late from now on.
-fn join(under_way: UnderWay, tracked: &mut Tracked, now: Moment) -> Polled {
-    tracked.joined.get_or_insert(now.monotonic);
-    Polled::Later(Later::WhenOver(under_way))
 }
 
 async fn load(operation: &CloudOperation, freshness: Freshness, context: &Context) -> Result<Loaded, Error> {
@@ -196,9 +186,9 @@ impl Wanted {
 /// Since when this process knows what the user of `operation` asks for now.
 fn requested(operation: &CloudOperation, tracked: &mut Tracked, now: Moment, context: &Context) -> Instant {
     let said = context.memory.hash(&(operation.metadata.generation, operation.annotations().get(REQUESTED_AT)));
-    match tracked.requested {
+    match tracked.rare().requested {
         Some((before, since)) if before == said => since,
-        _ => tracked.requested.insert((said, now.monotonic)).1,
+        _ => tracked.rare().requested.insert((said, now.monotonic)).1,
     }
 }
 

@@ -5,13 +5,15 @@
 //! together, and scans those that wait from its first bucket, so that some wait for ever. Who waits for somebody else's
 //! request takes no place here: it is woken when that is over.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::future;
 use std::hash::Hash;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ahash::HashMap;
 use futures::channel::mpsc;
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt, Stream, StreamExt};
@@ -28,8 +30,8 @@ pub(super) enum Requeue {
     Never,
     /// After so long.
     After(Duration),
-    /// When a request of somebody else is over.
-    WhenOver(Landing),
+    /// When a request of somebody else is over, after so long at the latest.
+    WhenOver { landing: Landing, at_latest: Duration },
 }
 
 /// Whether the queue gets on.
@@ -71,47 +73,65 @@ impl Turns {
 
 /// Those whose time has come, in the order in which it came, first looks before others; and those that are looked at.
 struct Line<K> {
-    places: HashMap<K, Place>,
+    objects: HashMap<K, Standing>,
     in_order: BTreeMap<Place, K>,
     /// The number to be drawn next.
     next: u64,
-    busy: HashSet<K>,
-    /// Those whose time has come while they were looked at: they are looked at once more after that.
-    again: HashSet<K>,
+    busy: usize,
 }
 
 /// Whether it has been looked at before, and the number it drew.
 type Place = (bool, u64);
 
+/// How an object stands.
+enum Standing {
+    InLine,
+    Busy {
+        /// Its time has come again: it is looked at once more after this.
+        again: bool,
+    },
+}
+
 impl<K: Clone + Eq + Hash> Line<K> {
     fn new() -> Self {
-        Self { places: HashMap::new(), in_order: BTreeMap::new(), next: 0, busy: HashSet::new(), again: HashSet::new() }
+        Self { objects: HashMap::default(), in_order: BTreeMap::new(), next: 0, busy: 0 }
     }
 
     /// Who stands in line already keeps its place.
     fn join(&mut self, object: K, is_first: bool) {
-        if self.busy.contains(&object) {
-            self.again.insert(object);
-        } else if !self.places.contains_key(&object) {
-            let place = (!is_first, self.next);
-            self.next += 1;
-            self.places.insert(object.clone(), place);
-            self.in_order.insert(place, object);
+        match self.objects.entry(object) {
+            Entry::Occupied(mut entry) => {
+                if let Standing::Busy { again } = entry.get_mut() {
+                    *again = true;
+                }
+            }
+            Entry::Vacant(entry) => {
+                self.in_order.insert((!is_first, self.next), entry.key().clone());
+                self.next += 1;
+                entry.insert(Standing::InLine);
+            }
         }
     }
 
     /// Who is looked at next.
     fn begin(&mut self) -> Option<K> {
         let (_, object) = self.in_order.pop_first()?;
-        self.places.remove(&object);
-        self.busy.insert(object.clone());
+        if let Some(standing) = self.objects.get_mut(&object) {
+            *standing = Standing::Busy { again: false };
+            self.busy += 1;
+        }
         Some(object)
     }
 
     /// Ends the look at `object`. Whether there is to be another at once.
     fn end(&mut self, object: &K) -> bool {
-        self.busy.remove(object);
-        self.again.remove(object)
+        match self.objects.remove(object) {
+            Some(Standing::Busy { again }) => {
+                self.busy -= 1;
+                again
+            }
+            _ => false,
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -129,19 +149,28 @@ async fn either<T>(mut first: impl Stream<Item = T> + Unpin, mut second: impl St
     }
 }
 
+/// Who is looked at, and how.
+pub(super) trait Look<K> {
+    /// Whether it has never had an answer.
+    fn is_first(&self, object: &K) -> bool;
+
+    /// What is next where no more than a glance is needed.
+    fn glance(&self, object: &K) -> Option<Requeue>;
+
+    /// A whole look.
+    fn look(&self, object: K) -> impl Future<Output = Requeue>;
+}
+
 /// Takes a `look` at each object when it changes, and again when the look before said, `at_once` at most. None is begun
-/// before `ready`, nor after `stop`, when those under way go on to their end. `is_first` tells whose look is the first.
-pub(super) async fn run<K, F>(
+/// before `ready`, nor after `stop`, when those under way go on to their end.
+pub(super) async fn run<K: Clone + Eq + Hash>(
     changes: impl Stream<Item = K>,
     ready: impl Future,
     at_once: u16,
-    (look, is_first): (impl Fn(&K) -> F, impl Fn(&K) -> bool),
+    look: impl Look<K>,
     stop: impl Future<Output = ()>,
     progress: &Turns,
-) where
-    K: Clone + Eq + Hash,
-    F: Future<Output = Requeue>,
-{
+) {
     let (again, returns) = mpsc::unbounded();
     let schedule = |object, wait| {
         if let Some(run_at) = Instant::from(clock::monotonic()).checked_add(wait) {
@@ -154,32 +183,42 @@ pub(super) async fn run<K, F>(
     let (mut is_ready, mut line) = (false, Line::new());
     // Looks and, much smaller, those that wait for somebody else's request.
     let (mut under_way, mut waiting) = (FuturesUnordered::new(), FuturesUnordered::new());
+    let wait = |waiting: &FuturesUnordered<_>, object, requeue| match requeue {
+        Requeue::Never => {}
+        Requeue::After(wait) => schedule(object, wait),
+        Requeue::WhenOver { landing, at_latest } => {
+            waiting.push(tokio::time::timeout(at_latest, landing).map(|_| object));
+        }
+    };
     let turns = async {
         let mut ready = pin!(ready);
         loop {
             // Most looks wait for nothing, and much else runs in the same task.
             tokio::task::consume_budget().await;
-            let may_begin = is_ready && line.busy.len() < usize::from(at_once);
+            let may_begin = is_ready && line.busy < usize::from(at_once);
             let come = either(&mut due, &mut waiting);
-            // All whose time has come join the line before any begins, and begin before any goes on: those of one list
-            // then find each other.
+            // All whose time has come join the line before any begins, and who has begun goes on before the next does:
+            // one glance then shows that an equal request is under way.
             tokio::select! {
                 biased;
                 object = come => {
                     progress.joined();
-                    let is_first = is_first(&object);
+                    let is_first = look.is_first(&object);
                     line.join(object, is_first);
-                }
-                Some(object) = async { line.begin() }, if may_begin => {
-                    progress.moved(!line.is_empty());
-                    under_way.push(look(&object).map(|requeue| (object, requeue)));
                 }
                 Some((object, requeue)) = under_way.next() => {
                     progress.moved(!line.is_empty());
-                    match if line.end(&object) { Requeue::After(Duration::ZERO) } else { requeue } {
-                        Requeue::Never => {}
-                        Requeue::After(wait) => schedule(object, wait),
-                        Requeue::WhenOver(landing) => waiting.push(landing.map(|_| object)),
+                    let is_again = line.end(&object);
+                    wait(&waiting, object, if is_again { Requeue::After(Duration::ZERO) } else { requeue });
+                }
+                Some(object) = async { line.begin() }, if may_begin => {
+                    progress.moved(!line.is_empty());
+                    match look.glance(&object) {
+                        Some(requeue) => {
+                            line.end(&object);
+                            wait(&waiting, object, requeue);
+                        }
+                        None => under_way.push(look.look(object.clone()).map(|requeue| (object, requeue))),
                     }
                 }
                 _ = &mut ready, if !is_ready => is_ready = true,
@@ -198,6 +237,21 @@ mod tests {
     use std::cell::{Cell, RefCell};
 
     use super::*;
+
+    /// A look without glances, and whether it is the first.
+    impl<K, F: Future<Output = Requeue>, L: Fn(&K) -> F, I: Fn(&K) -> bool> Look<K> for (L, I) {
+        fn is_first(&self, object: &K) -> bool {
+            self.1(object)
+        }
+
+        fn glance(&self, _: &K) -> Option<Requeue> {
+            None
+        }
+
+        fn look(&self, object: K) -> impl Future<Output = Requeue> {
+            self.0(&object)
+        }
+    }
 
     fn seconds(number: u64) -> Duration {
         Duration::from_secs(number)
@@ -320,7 +374,11 @@ mod tests {
         let look = |object: &i32| {
             looks.borrow_mut().push((*object, began.elapsed().as_secs()));
             let is_over = began.elapsed() >= seconds(5);
-            std::future::ready(if is_over { Requeue::Never } else { Requeue::WhenOver(landing.clone()) })
+            std::future::ready(if is_over {
+                Requeue::Never
+            } else {
+                Requeue::WhenOver { landing: landing.clone(), at_latest: seconds(60) }
+            })
         };
         let stop = async {
             tokio::time::sleep(seconds(5)).await;

@@ -1,10 +1,11 @@
 //! The CloudOperations of a cluster, and whatever its users do to them.
 
 use std::future;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -12,8 +13,9 @@ use kube::{Api, Client, Resource, ResourceExt};
 use super::context::Context;
 use super::interning::Interning;
 use super::memory::Guarded;
-use super::reconcile::reconcile;
-use super::{queue, relist};
+use super::queue::{self, Requeue};
+use super::reconcile::{glance, reconcile};
+use super::relist;
 use crate::api::{CloudOperation, REQUESTED_AT};
 
 /// Which CloudOperations one controller watches.
@@ -53,9 +55,50 @@ pub async fn run(
     let events = relist::as_changes(events, reader.clone()).reflect(writer);
     let changes = events.filter_map(|event| future::ready(news(event, &context)));
     let listed = reader.wait_until_ready();
-    let look = |name: &Arc<ObjectRef<Guarded>>| reconcile(Arc::clone(name), reader.get(name), Arc::clone(&context));
-    let is_first = |name: &Arc<ObjectRef<Guarded>>| reader.get(name).is_some_and(|object| is_unseen(&object));
-    queue::run(changes, listed, concurrency, (look, is_first), stop, &context.turns).await;
+    let objects = Objects { reader: reader.clone(), context: Arc::clone(&context) };
+    queue::run(changes, listed, concurrency, objects, stop, &context.turns).await;
+}
+
+/// The CloudOperations that are known.
+struct Objects {
+    reader: Store<Guarded>,
+    context: Arc<Context>,
+}
+
+/// The name of one. It is looked up so often that its hash is kept.
+#[derive(Clone)]
+struct Name {
+    reference: Arc<ObjectRef<Guarded>>,
+    hash: u64,
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.reference == other.reference
+    }
+}
+
+impl Eq for Name {}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl queue::Look<Name> for Objects {
+    fn is_first(&self, name: &Name) -> bool {
+        self.reader.get(&name.reference).is_some_and(|object| is_unseen(&object))
+    }
+
+    fn glance(&self, name: &Name) -> Option<Requeue> {
+        glance(&*self.reader.get(&name.reference)?, &self.context)
+    }
+
+    fn look(&self, name: Name) -> impl Future<Output = Requeue> {
+        let object = self.reader.get(&name.reference);
+        reconcile(name.reference, object, Arc::clone(&self.context))
+    }
 }
 
 /// Drops what nobody reads of an object: there are thousands, and their users may put a quarter of a megabyte on each.
@@ -71,11 +114,12 @@ fn keep_what_is_read(object: &mut Guarded) {
 }
 
 /// Who is to be looked at after `event`: nobody where only we have changed the object.
-fn news(event: Result<Event<Guarded>, watcher::Error>, context: &Context) -> Option<Arc<ObjectRef<Guarded>>> {
+fn news(event: Result<Event<Guarded>, watcher::Error>, context: &Context) -> Option<Name> {
     match event {
-        Ok(Event::Apply(object) | Event::InitApply(object)) => {
-            context.memory.is_news(&object).then(|| Arc::new(reference(&object)))
-        }
+        Ok(Event::Apply(object) | Event::InitApply(object)) => context.memory.is_news(&object).then(|| {
+            let reference = Arc::new(reference(&object));
+            Name { hash: context.memory.hash(&reference), reference }
+        }),
         Ok(Event::Delete(object)) => {
             context.memory.forget(&reference(&object));
             None

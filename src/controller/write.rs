@@ -42,7 +42,7 @@ pub(super) async fn apply(
     if let Err(later) = admit(operation, &status, &mut tracked, context, now) {
         context.metrics.count_write("held back");
         // Nothing has been told yet.
-        memory.announced = tracked.core.announced;
+        memory.announced = tracked.rare().core.announced;
         let later = after(now.wall, later.min(HELD_BACK));
         let next = if let Next::Poll(at) = next { Next::Poll(at.min(later)) } else { next };
         return plan(operation, next, memory, tracked, context, now).await;
@@ -156,9 +156,9 @@ fn numbered(notices: Vec<Notice>, at: Timestamp) -> impl Iterator<Item = (Notice
 }
 
 /// Plans another look at once, for which the answer that could not be written counts as news again.
-fn look_again(operation: &CloudOperation, tracked: Tracked, context: &Context, now: Moment) {
-    let due = Some(now.monotonic);
-    context.memory.keep(operation, Tracked { due, answered: None, ..tracked });
+fn look_again(operation: &CloudOperation, mut tracked: Tracked, context: &Context, now: Moment) {
+    (tracked.due, tracked.answered) = (Some(now.monotonic), None);
+    context.memory.keep(operation, tracked);
 }
 
 /// Plans the next look for the time `at`.
@@ -179,13 +179,14 @@ async fn plan(
     operation: &CloudOperation,
     next: Next,
     memory: Memory,
-    tracked: Tracked,
+    mut tracked: Tracked,
     context: &Context,
     now: Moment,
 ) -> Result<Requeue, Error> {
     match next {
         Next::Poll(at) => {
-            let tracked = Tracked { core: memory, failures: 0, logged: None, ..tracked };
+            let rare = tracked.rare();
+            (rare.core, rare.failures, rare.logged) = (memory, 0, None);
             Ok(wait(operation, at, now, tracked, context))
         }
         Next::Rest => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::guard::allow_list::Endpoint;
 use super::reply::classify as reply;
-use super::share::rate_limiter::{Asker, RateLimiter};
+use super::share::rate_limiter::{Asker, RateLimiter, Refused};
 use super::share::single_flight::{Answer, Entry, Wanted};
 use super::{Asked, Inquiry, Later, Question, Upstream};
 use crate::auth::Account;
@@ -62,11 +62,12 @@ impl<'a> Lookup<'a> {
         Self { upstream, question, account, endpoint, ends: clock::monotonic() + LONGEST, has_sent: false }
     }
 
-    /// Looks the operation up in its `list`; `None` where that lacks or spoils it, and it may be asked for alone.
-    pub(super) async fn in_list(&mut self, list: &Arc<Inquiry>) -> Option<Asked> {
+    /// Looks the operation up in its `list`, from the page of the `bookmark` on; `None` where that lacks or spoils it, and
+    /// it may be asked for alone.
+    pub(super) async fn in_list(&mut self, list: &Arc<Inquiry>, bookmark: Option<Box<Request>>) -> Option<Asked> {
         let Question { provider, operation_id, interval, .. } = self.question;
-        let first = match self.upstream.lists().take_bookmark(list, operation_id) {
-            Some(page) => self.inquiry(page),
+        let first = match bookmark {
+            Some(page) => self.inquiry(*page),
             None => Arc::clone(list),
         };
         let max_age = interval.mul_f64(LISTS_SHARED);
@@ -74,10 +75,9 @@ impl<'a> Lookup<'a> {
             Walk::Over(answer) => answer,
             Walk::Later(later) => return Some(Asked::Later(later)),
         };
-        if provider.request(operation_id) == list.request {
-            return Some(self.conclude(answer));
-        }
         match &answer.result {
+            Ok(Reading::Found(_)) => Some(self.conclude(answer)),
+            _ if provider.request(operation_id) == list.request => Some(self.conclude(answer)),
             Ok(Reading::Absent | Reading::Unreadable(_)) => {
                 self.upstream.lists().miss(list, operation_id, clock::monotonic());
                 None
@@ -105,7 +105,7 @@ impl<'a> Lookup<'a> {
     /// The GET of `request` by this account.
     pub(super) fn inquiry(&self, request: Request) -> Arc<Inquiry> {
         let account = Arc::clone(&self.account.name);
-        Arc::new(Inquiry { account, provider: self.question.provider.name(), request })
+        Arc::new(Inquiry::new(account, self.question.provider.name(), request, &self.upstream.hasher))
     }
 
     /// Reads from the `first` page on until `interpret` finds the operation or there is no further page. `list` is the
@@ -156,7 +156,8 @@ impl<'a> Lookup<'a> {
         };
         let permit = match self.permit() {
             Ok(permit) => permit,
-            Err(at) => return Page::Later(Later::At(at)),
+            Err(Refused::Until(at)) => return Page::Later(Later::At(at)),
+            Err(Refused::Full(landing, at_latest)) => return Page::Later(Later::WhenCalled(landing, at_latest)),
         };
         let result = self.send(inquiry).await;
         drop(permit);
@@ -182,23 +183,26 @@ impl<'a> Lookup<'a> {
     }
 
     /// Leave to send one request.
-    fn permit(&self) -> Result<Permit<'_>, Instant> {
-        let Question { namespace, uid, is_first, .. } = self.question;
-        let (account, now) = (&*self.account.name, clock::monotonic());
-        let asker = Asker { account, namespace, uid, is_first };
+    fn permit(&self) -> Result<Permit<'_>, Refused> {
+        let (asker, now) = (self.asker(), clock::monotonic());
         match self.has_sent {
             false => self.upstream.limiter().acquire(asker, now)?,
-            true => self.upstream.limiter().acquire_further(asker, now)?,
+            true => self.upstream.limiter().acquire_further(asker, now).map_err(Refused::Until)?,
         }
-        Ok(Permit { limiter: &self.upstream.limiter, account, namespace, since: now })
+        Ok(Permit { limiter: &self.upstream.limiter, asker })
+    }
+
+    fn asker(&self) -> Asker<'_> {
+        let Question { namespace, uid, is_first, .. } = self.question;
+        Asker { account: &self.account.name, namespace, uid, is_first }
     }
 
     /// Makes what was read the answer.
     fn conclude(&self, answer: Answer<Reading>) -> Asked {
-        let Question { provider, uid, .. } = self.question;
+        let provider = self.question.provider;
         if !self.has_sent {
             self.upstream.metrics.count_coalesced(provider.name());
-            self.upstream.limiter().release(&self.account.name, uid);
+            self.upstream.limiter().release(self.asker(), clock::monotonic());
         }
         let result = answer.result.and_then(|reading| match reading {
             Reading::Found(observation) => Ok(*observation),
@@ -215,15 +219,14 @@ impl<'a> Lookup<'a> {
 /// A permitted request, until it is over or dropped.
 struct Permit<'a> {
     limiter: &'a Mutex<RateLimiter>,
-    account: &'a str,
-    namespace: &'a str,
-    since: Instant,
+    asker: Asker<'a>,
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let took = clock::monotonic().saturating_duration_since(self.since);
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner).finish(self.account, self.namespace, took);
+        let Asker { account, namespace, .. } = self.asker;
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        limiter.finish(account, namespace, clock::monotonic());
     }
 }
 

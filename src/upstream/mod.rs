@@ -10,8 +10,11 @@ mod reply;
 mod send;
 mod share;
 
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use ahash::RandomState;
 
 use crate::auth::Account;
 use crate::auth::token_cache::TokenCache;
@@ -25,11 +28,12 @@ use lookup::Lookup;
 use reply::classify::Page;
 use send::Sender;
 use send::client::Client;
+pub use share::Landing;
 use share::list_policy::{ListPolicy, Way};
 use share::rate_limiter::{Limits, RateLimiter};
 use share::single_flight;
+pub use share::single_flight::Answer;
 use share::single_flight::SingleFlight;
-pub use share::single_flight::{Answer, Landing};
 
 /// The most bytes of answers kept for others who ask the same.
 const ANSWERS_KEPT: usize = 512 << 10;
@@ -126,8 +130,12 @@ pub enum Asked {
 pub enum Later {
     /// Not before this time: until then there is no permit.
     At(Instant),
+    /// At once, but after those who have come at the same moment, as after a restart: they may be in one list with it.
+    AfterTheOthers,
     /// When an equal request of somebody else is over.
     WhenOver(UnderWay),
+    /// When called, as a request of somebody else is over; not later than at that time.
+    WhenCalled(Landing, Instant),
 }
 
 /// A request under way.
@@ -140,15 +148,30 @@ pub struct Upstream {
     limiter: Mutex<RateLimiter>,
     lists: Mutex<ListPolicy>,
     flights: SingleFlight<Arc<Inquiry>, Arc<Page>>,
+    hasher: RandomState,
     metrics: Arc<Metrics>,
 }
 
 /// One GET by one account: equal ones have equal answers.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Inquiry {
+    /// Of the rest, as it is looked up again and again.
+    hash: u64,
     account: Arc<str>,
     provider: &'static str,
     request: Request,
+}
+
+impl Inquiry {
+    fn new(account: Arc<str>, provider: &'static str, request: Request, hasher: &impl BuildHasher) -> Self {
+        Self { hash: hasher.hash_one((&account, provider, &request)), account, provider, request }
+    }
+}
+
+impl Hash for Inquiry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl Upstream {
@@ -172,6 +195,7 @@ impl Upstream {
             limiter: Mutex::new(RateLimiter::new(limits)),
             lists: Mutex::default(),
             flights: SingleFlight::new(ANSWERS_KEPT),
+            hasher: RandomState::new(),
             metrics: Arc::clone(&options.metrics),
         })
     }
@@ -185,11 +209,16 @@ impl Upstream {
         };
         let mut lookup = Lookup::new(self, question, account, endpoint);
         if let Some(list) = question.provider.list() {
-            let list = lookup.inquiry(list);
-            if self.join(&list, question.operation_id, question.interval).await
-                && let Some(asked) = lookup.in_list(&list).await
-            {
-                return asked;
+            let (list, now) = (lookup.inquiry(list), clock::monotonic());
+            let way = self.lists().join(&list, question.operation_id, question.interval, now);
+            match way {
+                Way::AloneSoFar => return Asked::Later(Later::AfterTheOthers),
+                Way::Alone => {}
+                Way::List(bookmark) => {
+                    if let Some(asked) = lookup.in_list(&list, bookmark).await {
+                        return asked;
+                    }
+                }
             }
         }
         lookup.alone().await
@@ -198,18 +227,6 @@ impl Upstream {
     /// Whether an equal request to `inquiry` is under way, which was so when last asked for.
     pub fn under_way(&self, inquiry: &Arc<Inquiry>) -> Option<UnderWay> {
         self.flights.under_way(inquiry)
-    }
-
-    /// Whether its `list` is the way to ask for the operation. Who is new and alone looks again when those who have come
-    /// at the same moment have joined, too, as after a restart.
-    async fn join(&self, list: &Inquiry, operation_id: &str, interval: Duration) -> bool {
-        let join = || self.lists().join(list, operation_id, interval, clock::monotonic());
-        let mut way = join();
-        if way == Way::AloneSoFar {
-            tokio::task::yield_now().await;
-            way = join();
-        }
-        way == Way::List
     }
 
     fn lists(&self) -> MutexGuard<'_, ListPolicy> {

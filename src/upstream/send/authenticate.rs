@@ -119,7 +119,7 @@ impl Authenticator<'_> {
                 headers: token_request_headers(request, left.next())?,
                 body: Some(request.body.clone()),
             };
-            let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await?;
+            let reply = self.client.send(call, provider, account.connection.ca.as_ref()).await?;
             if left.len() == 0 || !refuses_client(&reply) {
                 return Ok((reply, pairs));
             }

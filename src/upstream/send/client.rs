@@ -7,11 +7,11 @@ use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::dns::Resolver;
 use super::trust::System;
+use crate::auth::CaBundle;
 use crate::clock;
 use crate::observation::{FailureKind, PollFailure};
 use crate::provider::Provider;
@@ -82,7 +82,7 @@ impl Client {
     /// # Errors
     /// [`FailureKind::Unreachable`] with the cause in words; [`FailureKind::EndpointRefused`] when the host's name leads
     /// nowhere or to an internal address; [`FailureKind::CredentialsIncomplete`] when `ca.crt` cannot be used.
-    pub async fn send(&self, call: Call, provider: &Provider, ca: Option<&str>) -> Result<Reply, PollFailure> {
+    pub async fn send(&self, call: Call, provider: &Provider, ca: Option<&CaBundle>) -> Result<Reply, PollFailure> {
         let started = clock::monotonic();
         let result = self.exchange(call, provider.cloud(), ca).await;
         let code = match &result {
@@ -97,7 +97,7 @@ impl Client {
         result
     }
 
-    async fn exchange(&self, call: Call, cloud: &str, ca: Option<&str>) -> Result<Reply, PollFailure> {
+    async fn exchange(&self, call: Call, cloud: &str, ca: Option<&CaBundle>) -> Result<Reply, PollFailure> {
         let client = self.trusting(ca)?;
         let host = call.url.host_str().unwrap_or_default().to_owned();
         let explain = |error: &reqwest::Error| explain(error, cloud, call.key, &host, self.limits);
@@ -117,11 +117,11 @@ impl Client {
         Ok(Reply { status, headers, body, received })
     }
 
-    fn trusting(&self, bundle: Option<&str>) -> Result<reqwest::Client, PollFailure> {
+    fn trusting(&self, bundle: Option<&CaBundle>) -> Result<reqwest::Client, PollFailure> {
         let Some(bundle) = bundle else {
             return Ok(self.plain.clone());
         };
-        let digest: [u8; 32] = Sha256::digest(bundle.as_bytes()).into();
+        let digest = bundle.digest();
         let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
         let known = trusting.iter().position(|(known, _)| *known == digest);
         let entry = match known {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn trust(client: &Client, bundle: &str) -> Result<(), PollFailure> {
-        client.trusting(Some(bundle)).map(|_| ())
+        client.trusting(Some(&bundle.into())).map(|_| ())
     }
 
     #[rstest::rstest]

@@ -64,7 +64,7 @@ impl Sender {
             let url = endpoint.url(request);
             let Signed { headers, fetched } = authenticator.sign(provider, account, &url, request).await?;
             let call = Call { url, key: "endpoint", headers, body: None };
-            let reply = self.client.send(call, provider, account.connection.ca.as_deref()).await?;
+            let reply = self.client.send(call, provider, account.connection.ca.as_ref()).await?;
             let is_refused = reply.status == 401 && !is_second;
             match &fetched {
                 Some(token) if is_refused && authenticator.renew(provider, account, token).await => is_second = true,

@@ -3,9 +3,9 @@
 //! A list pays as soon as two of its operations are followed. One that cannot be used is set aside for a while, and one
 //! that lacks an operation is not asked for that operation again so soon.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
+
+use ahash::{HashMap, RandomState};
 
 use crate::observation::Request;
 use crate::upstream::Inquiry;
@@ -28,10 +28,10 @@ pub struct ListPolicy {
 }
 
 /// How an operation is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// With the others of its collection.
-    List,
+    /// With the others of its collection, from this page on if its last look had no time for more.
+    List(Option<Box<Request>>),
     /// By itself.
     Alone,
     /// By itself, unless others join at the same moment.
@@ -74,11 +74,11 @@ impl ListPolicy {
         let operation = self.hasher.hash_one(operation_id);
         let collection = self.by_list.entry(self.hasher.hash_one(list)).or_default();
         let until = now + FOLLOWED + interval.saturating_mul(2);
-        let (is_listed, is_new) = match collection.place(operation) {
+        let (is_listed, is_new, place) = match collection.place(operation) {
             Ok(place) => {
                 let follower = &mut collection.followers[place];
                 follower.until = until;
-                (follower.is_listed(now), false)
+                (follower.is_listed(now), false, place)
             }
             Err(place) => {
                 // Most stay alone.
@@ -86,13 +86,13 @@ impl ListPolicy {
                     collection.followers.reserve_exact(1);
                 }
                 collection.followers.insert(place, Follower { operation, until, unlisted_until: None, bookmark: None });
-                (true, true)
+                (true, true, place)
             }
         };
         let is_usable = collection.set_aside_until.is_none_or(|until| until <= now);
         let mut listed = collection.followers.iter().filter(|follower| follower.is_listed(now));
         match is_usable && is_listed {
-            true if listed.nth(1).is_some() => Way::List,
+            true if listed.nth(1).is_some() => Way::List(collection.followers[place].bookmark.take()),
             true if is_new => Way::AloneSoFar,
             _ => Way::Alone,
         }
@@ -110,11 +110,6 @@ impl ListPolicy {
         if let Some(follower) = self.follower(list, operation_id) {
             follower.bookmark = Some(Box::new(page));
         }
-    }
-
-    /// The page at which the search for `operation_id` is to go on, once.
-    pub fn take_bookmark(&mut self, list: &Inquiry, operation_id: &str) -> Option<Request> {
-        self.follower(list, operation_id)?.bookmark.take().map(|page| *page)
     }
 
     fn follower(&mut self, list: &Inquiry, operation_id: &str) -> Option<&mut Follower> {
@@ -146,23 +141,26 @@ impl ListPolicy {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasherDefault, DefaultHasher};
+
     use super::*;
     use crate::observation::Request;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn list(project: &str) -> Inquiry {
-        Inquiry { account: "a".into(), provider: "p", request: Request::get(&["projects", project, "jobs"]) }
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        Inquiry::new("a".into(), "p", Request::get(&["projects", project, "jobs"]), &hasher)
     }
 
     #[test]
     fn a_list_pays_once_two_of_its_operations_are_followed() {
         let (mut collections, now) = (ListPolicy::default(), Instant::now());
-        assert_ne!(collections.join(&list("x"), "one", SECOND, now), Way::List);
-        assert_ne!(collections.join(&list("x"), "one", SECOND, now), Way::List, "the same again is no second");
-        assert_ne!(collections.join(&list("y"), "two", SECOND, now), Way::List, "another collection");
-        assert_eq!(collections.join(&list("x"), "two", SECOND, now), Way::List);
-        assert_eq!(collections.join(&list("x"), "one", SECOND, now), Way::List);
+        assert_ne!(collections.join(&list("x"), "one", SECOND, now), Way::List(None));
+        assert_ne!(collections.join(&list("x"), "one", SECOND, now), Way::List(None), "the same again is no second");
+        assert_ne!(collections.join(&list("y"), "two", SECOND, now), Way::List(None), "another collection");
+        assert_eq!(collections.join(&list("x"), "two", SECOND, now), Way::List(None));
+        assert_eq!(collections.join(&list("x"), "one", SECOND, now), Way::List(None));
     }
 
     #[test]
@@ -172,10 +170,10 @@ mod tests {
         collections.join(&list("x"), "slow", 3600 * SECOND, now);
         assert_eq!(
             collections.join(&list("x"), "quick", SECOND, now + 7000 * SECOND),
-            Way::List,
+            Way::List(None),
             "twice its interval is not long"
         );
-        assert_ne!(collections.join(&list("x"), "quick", SECOND, now + 9000 * SECOND), Way::List);
+        assert_ne!(collections.join(&list("x"), "quick", SECOND, now + 9000 * SECOND), Way::List(None));
         collections.join(&list("z"), "last", SECOND, now + 20_000 * SECOND);
         assert_eq!(collections.by_list.len(), 1, "the forgotten take no memory");
     }
@@ -187,11 +185,11 @@ mod tests {
             collections.join(&list("x"), id, 60 * SECOND, now);
         }
         collections.miss(&list("x"), "one", now);
-        assert_ne!(collections.join(&list("x"), "one", 60 * SECOND, now), Way::List);
-        assert_eq!(collections.join(&list("x"), "two", 60 * SECOND, now), Way::List, "two are left");
+        assert_ne!(collections.join(&list("x"), "one", 60 * SECOND, now), Way::List(None));
+        assert_eq!(collections.join(&list("x"), "two", 60 * SECOND, now), Way::List(None), "two are left");
         collections.miss(&list("x"), "two", now);
-        assert_ne!(collections.join(&list("x"), "three", 60 * SECOND, now), Way::List, "one alone is left");
-        assert_eq!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE), Way::List);
+        assert_ne!(collections.join(&list("x"), "three", 60 * SECOND, now), Way::List(None), "one alone is left");
+        assert_eq!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE), Way::List(None));
     }
 
     #[test]
@@ -202,8 +200,21 @@ mod tests {
         }
         assert!(collections.set_aside(&list("x"), now));
         assert!(!collections.set_aside(&list("x"), now));
-        assert_ne!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE / 2), Way::List);
-        assert_eq!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE), Way::List);
+        assert_ne!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE / 2), Way::List(None));
+        assert_eq!(collections.join(&list("x"), "one", 60 * SECOND, now + SET_ASIDE), Way::List(None));
         assert!(collections.set_aside(&list("x"), now + SET_ASIDE));
+    }
+
+    #[test]
+    fn a_search_that_had_no_time_goes_on_once_at_the_page_it_came_to() {
+        let (mut collections, now) = (ListPolicy::default(), Instant::now());
+        for id in ["one", "two"] {
+            collections.join(&list("x"), id, 60 * SECOND, now);
+        }
+        let page = Request::get(&["page", "2"]);
+        collections.bookmark(&list("x"), "one", page.clone());
+        assert_eq!(collections.join(&list("x"), "two", 60 * SECOND, now), Way::List(None));
+        assert_eq!(collections.join(&list("x"), "one", 60 * SECOND, now), Way::List(Some(Box::new(page))));
+        assert_eq!(collections.join(&list("x"), "one", 60 * SECOND, now), Way::List(None));
     }
 }

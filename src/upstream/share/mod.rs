@@ -4,3 +4,9 @@
 pub mod list_policy;
 pub mod rate_limiter;
 pub mod single_flight;
+
+use futures::channel::oneshot;
+use futures::future::Shared;
+
+/// Resolves when it is worth asking again: a request of somebody else is over, whatever came of it.
+pub type Landing = Shared<oneshot::Receiver<()>>;

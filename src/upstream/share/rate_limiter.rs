@@ -6,20 +6,26 @@
 //! that asks for a pause gets one from the whole account.
 //!
 //! Requests under way are shared out too, so that a cloud that does not answer holds up nobody else: an account has at
-//! most its burst and an eighth of all, a namespace at most a quarter. A permit that becomes free goes to the ticket with
-//! the earliest moment.
+//! most its burst and an eighth of all, a namespace at most a quarter. Whoever finds them all out stands in line, in the
+//! order of moments, and is called when one is free.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use ahash::HashMap;
+use futures::FutureExt;
+use futures::channel::oneshot;
+
+use super::Landing;
 
 /// The interval of a rate too small to be written.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// How long a ticket whose moment has come is kept for its owner.
 const TICKET_KEPT: Duration = Duration::from_secs(120);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// The shortest and the longest time after which an asker looks again whose moment has come while all permits are out.
-const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(30)];
-/// How long after the moment it was told an asker may come without losing its place.
+/// After how long an asker in line comes again though it was not called.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How long an asker may take to come without losing its place in line.
 const LATE: Duration = Duration::from_secs(10);
 /// The parts of all requests under way that one account, and one namespace, may have.
 const ACCOUNTS_PART: u32 = 8;
@@ -49,6 +55,15 @@ pub struct Asker<'a> {
     pub is_first: bool,
 }
 
+/// Why there is no permit.
+#[derive(Clone, Debug)]
+pub enum Refused {
+    /// The budget is used up, or the account pauses: come at this time.
+    Until(Instant),
+    /// All permits are out: come when called, but not later than at that time.
+    Full(Landing, Instant),
+}
+
 /// The budgets of all accounts.
 #[derive(Debug)]
 pub struct RateLimiter {
@@ -59,8 +74,8 @@ pub struct RateLimiter {
     most_of_account: u32,
     most_of_namespace: u32,
     accounts: HashMap<String, Account>,
-    /// How many requests are under way for each namespace that has any.
-    namespaces: HashMap<String, u32>,
+    /// Those for which requests are under way or waited for.
+    namespaces: HashMap<String, Share>,
     swept: Option<Instant>,
 }
 
@@ -71,9 +86,27 @@ struct Account {
     paused_until: Instant,
     /// By asker. Future ones of first-comers stand before all future ones of others.
     tickets: HashMap<String, Ticket>,
+    share: Share,
+}
+
+/// What an account or a namespace has of all requests under way.
+#[derive(Debug, Default)]
+struct Share {
     under_way: u32,
-    /// About how long a request takes, from those that were over last.
-    takes: Duration,
+    /// Those who wait for a permit. Each stands in one line, its account's or its namespace's.
+    line: BTreeMap<Place, Waiter>,
+}
+
+/// The moment and the UID of an asker.
+type Place = (Instant, String);
+
+#[derive(Debug)]
+struct Waiter {
+    /// Dropped to call it.
+    call: Option<oneshot::Sender<()>>,
+    landing: Landing,
+    /// When it loses its place unless it comes.
+    leaves: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +115,8 @@ struct Ticket {
     is_first: bool,
     /// When its owner was told to come back.
     expected: Instant,
+    /// The moment by which its owner stands in line, if it does. A pause after that moves it no more.
+    stands: Option<Instant>,
 }
 
 impl RateLimiter {
@@ -93,8 +128,8 @@ impl RateLimiter {
             credit: interval.saturating_mul(limits.burst.saturating_sub(1)),
             most_of_account: limits.burst.min(limits.under_way / ACCOUNTS_PART).max(1),
             most_of_namespace: (limits.under_way / NAMESPACES_PART).max(1),
-            accounts: HashMap::new(),
-            namespaces: HashMap::new(),
+            accounts: HashMap::default(),
+            namespaces: HashMap::default(),
             swept: None,
         }
     }
@@ -102,35 +137,65 @@ impl RateLimiter {
     /// Takes a permit for one request, which counts as under way until [`Self::finish`].
     ///
     /// # Errors
-    /// When to come back: the moment stays this asker's, unless a first-comer takes it and it gets the next.
-    pub fn acquire(&mut self, asker: Asker<'_>, now: Instant) -> Result<(), Instant> {
+    /// When to come again: the moment stays this asker's, unless a first-comer takes it and it gets the next.
+    pub fn acquire(&mut self, asker: Asker<'_>, now: Instant) -> Result<(), Refused> {
         self.sweep(now);
-        let (interval, most) = (self.interval, self.most_of_account);
-        let namespace_is_full = self.namespaces.get(asker.namespace).is_some_and(|n| *n >= self.most_of_namespace);
+        let interval = self.interval;
         let account = self.account(asker.account, now);
-        let kept = account.tickets.get(asker.uid).map(|ticket| ticket.moment);
-        let moment = kept.unwrap_or_else(|| account.give_moment(asker.is_first, interval, now));
-        let free = most.saturating_sub(account.under_way);
-        let come_back = match moment.max(account.paused_until) {
-            later if later > now => Some(later),
-            _ if namespace_is_full => Some(now + LOOK_AGAIN[0] * 4),
-            _ => account.come_back(asker.uid, moment, free, most, now),
+        let kept = account.tickets.get(asker.uid).copied();
+        let moment = kept.map(|ticket| ticket.moment);
+        let moment = moment.unwrap_or_else(|| account.give_moment(asker.is_first, interval, now));
+        let place = (kept.and_then(|ticket| ticket.stands).unwrap_or(moment), asker.uid.to_owned());
+        let refused = match moment.max(account.paused_until) {
+            later if later > now => {
+                self.leave(asker, &place, now);
+                Some(Refused::Until(later))
+            }
+            _ => self.stand_in_line(asker, &place, now),
         };
-        match come_back {
-            None => {
-                account.under_way += 1;
-                account.tickets.remove(asker.uid);
-                *self.namespaces.entry(asker.namespace.to_owned()).or_default() += 1;
-                Ok(())
-            }
-            Some(expected) => {
-                let ticket = Ticket { moment, is_first: asker.is_first, expected };
-                match account.tickets.get_mut(asker.uid) {
-                    Some(kept) => *kept = Ticket { is_first: kept.is_first, ..ticket },
-                    None => _ = account.tickets.insert(asker.uid.to_owned(), ticket),
-                }
-                Err(expected)
-            }
+        let Some(refused) = refused else {
+            self.account(asker.account, now).tickets.remove(asker.uid);
+            self.count(asker);
+            return Ok(());
+        };
+        let (expected, stands) = match refused {
+            Refused::Until(at) => (at, None),
+            Refused::Full(_, at) => (at, Some(place.0)),
+        };
+        let is_first = kept.map_or(asker.is_first, |ticket| ticket.is_first);
+        let ticket = Ticket { moment, is_first, expected, stands };
+        self.account(asker.account, now).tickets.insert(asker.uid.to_owned(), ticket);
+        Err(refused)
+    }
+
+    /// Whether there is no permit for an asker whose moment has come. It then has its `place` in one line.
+    fn stand_in_line(&mut self, asker: Asker<'_>, place: &Place, now: Instant) -> Option<Refused> {
+        let most = [self.most_of_account, self.most_of_namespace];
+        let account = &mut self.accounts.get_mut(asker.account)?.share;
+        if !self.namespaces.contains_key(asker.namespace) {
+            self.namespaces.insert(asker.namespace.to_owned(), Share::default());
+        }
+        let namespace = self.namespaces.get_mut(asker.namespace)?;
+        if !account.is_turn_of(place, most[0], now) {
+            namespace.leave(place, most[1], now);
+            return Some(account.join(place, now));
+        }
+        if !namespace.is_turn_of(place, most[1], now) {
+            account.leave(place, most[0], now);
+            return Some(namespace.join(place, now));
+        }
+        account.line.remove(place);
+        namespace.line.remove(place);
+        None
+    }
+
+    /// Takes an asker out of line.
+    fn leave(&mut self, asker: Asker<'_>, place: &Place, now: Instant) {
+        if let Some(account) = self.accounts.get_mut(asker.account) {
+            account.share.leave(place, self.most_of_account, now);
+        }
+        if let Some(namespace) = self.namespaces.get_mut(asker.namespace) {
+            namespace.leave(place, self.most_of_namespace, now);
         }
     }
 
@@ -145,31 +210,46 @@ impl RateLimiter {
             return Err(account.paused_until);
         }
         account.next += interval;
-        account.under_way += 1;
-        *self.namespaces.entry(asker.namespace.to_owned()).or_default() += 1;
+        self.count(asker);
         Ok(())
     }
 
-    /// Notes that a permitted request is over after it `took` so long, whatever came of it.
-    pub fn finish(&mut self, account: &str, namespace: &str, took: Duration) {
-        if let Some(account) = self.accounts.get_mut(account) {
-            account.under_way = account.under_way.saturating_sub(1);
-            account.takes = (account.takes * 3 + took) / 4;
+    /// Counts a request of `asker` that begins.
+    fn count(&mut self, asker: Asker<'_>) {
+        if let Some(account) = self.accounts.get_mut(asker.account) {
+            account.share.under_way += 1;
         }
-        if let Some(under_way) = self.namespaces.get_mut(namespace) {
-            *under_way = under_way.saturating_sub(1);
-            if *under_way == 0 {
+        match self.namespaces.get_mut(asker.namespace) {
+            Some(namespace) => namespace.under_way += 1,
+            None => {
+                let share = Share { under_way: 1, ..Share::default() };
+                self.namespaces.insert(asker.namespace.to_owned(), share);
+            }
+        }
+    }
+
+    /// Notes that a permitted request is over, whatever came of it, and calls who is next.
+    pub fn finish(&mut self, account: &str, namespace: &str, now: Instant) {
+        if let Some(account) = self.accounts.get_mut(account) {
+            account.share.under_way = account.share.under_way.saturating_sub(1);
+            account.share.call(self.most_of_account, now);
+        }
+        if let Some(share) = self.namespaces.get_mut(namespace) {
+            share.under_way = share.under_way.saturating_sub(1);
+            share.call(self.most_of_namespace, now);
+            if share.is_idle() {
                 self.namespaces.remove(namespace);
             }
         }
     }
 
-    /// Gives back a ticket that its owner no longer needs.
-    pub fn release(&mut self, account: &str, uid: &str) {
-        if let Some(account) = self.accounts.get_mut(account)
-            && account.tickets.remove(uid).is_some()
-        {
-            account.next = account.next.checked_sub(self.interval).unwrap_or(account.next);
+    /// Gives back the ticket of an asker that no longer needs it.
+    pub fn release(&mut self, asker: Asker<'_>, now: Instant) {
+        let Some(account) = self.accounts.get_mut(asker.account) else { return };
+        let Some(ticket) = account.tickets.remove(asker.uid) else { return };
+        account.next = account.next.checked_sub(self.interval).unwrap_or(account.next);
+        if let Some(stands) = ticket.stands {
+            self.leave(asker, &(stands, asker.uid.to_owned()), now);
         }
     }
 
@@ -192,9 +272,8 @@ impl RateLimiter {
         let account = self.accounts.entry(name.to_owned()).or_insert_with(|| Account {
             next: floor,
             paused_until: now,
-            tickets: HashMap::new(),
-            under_way: 0,
-            takes: LOOK_AGAIN[0],
+            tickets: HashMap::default(),
+            share: Share::default(),
         });
         account.next = account.next.max(floor);
         account
@@ -209,8 +288,13 @@ impl RateLimiter {
         self.accounts.retain(|_, account| {
             let paused_until = account.paused_until;
             account.tickets.retain(|_, ticket| ticket.expected.max(paused_until) + TICKET_KEPT > now);
-            let is_busy = !account.tickets.is_empty() || account.under_way > 0;
+            account.share.call(self.most_of_account, now);
+            let is_busy = !account.tickets.is_empty() || !account.share.is_idle();
             is_busy || account.next + credit > now || account.paused_until > now
+        });
+        self.namespaces.retain(|_, namespace| {
+            namespace.call(self.most_of_namespace, now);
+            !namespace.is_idle()
         });
     }
 }
@@ -234,25 +318,60 @@ impl Account {
             _ => next,
         }
     }
+}
 
-    /// When the owner of a ticket whose `moment` has come is to come back; `None` where one of the `free` permits is
-    /// its. Those with an earlier moment go first, as long as they come when they were told to.
-    fn come_back(&self, uid: &str, moment: Instant, free: u32, most: u32, now: Instant) -> Option<Instant> {
-        let is_before = |(other, ticket): &(&String, &Ticket)| {
-            other.as_str() != uid && ticket.moment < moment && ticket.expected + LATE > now
-        };
-        let before = match free {
-            0 => self.tickets.iter().filter(is_before).count(),
-            // Most often nobody waits.
-            free => self.tickets.iter().filter(is_before).take(free as usize).count(),
-        };
-        if before < free as usize {
-            return None;
+impl Share {
+    /// Whether one of the permits, of which there are `most`, is for the asker at `place`: those before it in line go
+    /// first.
+    fn is_turn_of(&self, place: &Place, most: u32, now: Instant) -> bool {
+        let free = most.saturating_sub(self.under_way) as usize;
+        // Most often nobody waits.
+        let before = self.line.range(..place).filter(|(_, waiter)| waiter.leaves > now);
+        before.take(free).count() < free
+    }
+
+    /// Puts an asker at `place` in line, where it may stand already.
+    fn join(&mut self, place: &Place, now: Instant) -> Refused {
+        let is_waiting = self.line.get(place).is_some_and(|waiter| waiter.call.is_some());
+        if !is_waiting {
+            let (call, landing) = oneshot::channel();
+            self.line.insert(place.clone(), Waiter { call: Some(call), landing: landing.shared(), leaves: now });
         }
-        // Half of what it will take, so as not to come too late where it goes faster.
-        let ahead = u32::try_from(before + 1).unwrap_or(u32::MAX).saturating_sub(free);
-        let wait = self.takes.saturating_mul(ahead) / most / 2;
-        Some(now + wait.clamp(LOOK_AGAIN[0], LOOK_AGAIN[1]))
+        let at_latest = now + LONGEST_WAIT;
+        let landing = self.line.get_mut(place).map(|waiter| {
+            waiter.leaves = at_latest + LATE;
+            waiter.landing.clone()
+        });
+        match landing {
+            Some(landing) => Refused::Full(landing, at_latest),
+            None => Refused::Until(at_latest),
+        }
+    }
+
+    /// Takes the asker at `place` out of line, so that the next may come.
+    fn leave(&mut self, place: &Place, most: u32, now: Instant) {
+        if self.line.remove(place).is_some() {
+            self.call(most, now);
+        }
+    }
+
+    /// Calls the first in line, as many as permits are free, of which there are `most`. Who did not come is not waited
+    /// for.
+    fn call(&mut self, most: u32, now: Instant) {
+        while self.line.first_entry().is_some_and(|first| first.get().leaves <= now) {
+            self.line.pop_first();
+        }
+        let free = most.saturating_sub(self.under_way) as usize;
+        let present = self.line.values_mut().filter(|waiter| waiter.leaves > now);
+        for waiter in present.take(free) {
+            if waiter.call.take().is_some() {
+                waiter.leaves = now + LATE;
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.under_way == 0 && self.line.is_empty()
     }
 }
 
@@ -272,9 +391,18 @@ mod tests {
         Asker { account, namespace: "n", uid, is_first }
     }
 
+    /// As [`RateLimiter::acquire`]; whoever stands in line is told nothing but to wait.
+    fn acquire(limiter: &mut RateLimiter, asker: Asker<'_>, now: Instant) -> Result<(), Option<Instant>> {
+        limiter.acquire(asker, now).map_err(|refused| match refused {
+            Refused::Until(at) => Some(at),
+            Refused::Full(..) => None,
+        })
+    }
+
     /// Asks as someone who has had an answer before, for a request that is over at once.
     fn ask(limiter: &mut RateLimiter, account: &str, uid: &str, now: Instant) -> Result<(), Instant> {
-        limiter.acquire(asker(account, uid, false), now).inspect(|()| limiter.finish(account, "n", Duration::ZERO))
+        let permit = acquire(limiter, asker(account, uid, false), now);
+        permit.inspect(|()| limiter.finish(account, "n", now)).map_err(|until| until.unwrap())
     }
 
     /// Comes back exactly when told, until permitted; says how often that was and when.
@@ -332,7 +460,7 @@ mod tests {
             now += Duration::from_millis((state >> 60) * 5);
             let asker = (state >> 40) % 50;
             match (state >> 33) % 20 {
-                0 => limiter.release("a", &asker.to_string()),
+                0 => limiter.release(self::asker("a", &asker.to_string(), false), now),
                 _ => permits += u32::from(ask(&mut limiter, "a", &asker.to_string(), now).is_ok()),
             }
             let allowed = 10.0 + 5.0 * (now - start).as_secs_f64();
@@ -378,31 +506,37 @@ mod tests {
     #[test]
     fn who_asks_for_the_first_time_goes_before_the_others_who_keep_their_order() {
         let (mut limiter, now) = (self::limiter(1.0, 1), Instant::now());
-        assert_eq!(limiter.acquire(asker("a", "served", false), now), Ok(()));
+        assert_eq!(acquire(&mut limiter, asker("a", "served", false), now), Ok(()));
         for (uid, turn) in [("b", 1), ("c", 2)] {
-            assert_eq!(limiter.acquire(asker("a", uid, false), now), Err(now + turn * SECOND));
+            assert_eq!(acquire(&mut limiter, asker("a", uid, false), now), Err(Some(now + turn * SECOND)));
         }
         for (newcomer, turn) in [("x", 1), ("y", 2)] {
-            assert_eq!(limiter.acquire(asker("a", newcomer, true), now), Err(now + turn * SECOND));
+            assert_eq!(acquire(&mut limiter, asker("a", newcomer, true), now), Err(Some(now + turn * SECOND)));
         }
-        limiter.finish("a", "n", Duration::ZERO);
-        assert_eq!(limiter.acquire(asker("a", "b", false), now + SECOND), Err(now + 3 * SECOND));
+        limiter.finish("a", "n", now);
+        let later = now + SECOND;
+        assert_eq!(acquire(&mut limiter, asker("a", "b", false), later), Err(Some(now + 3 * SECOND)));
         for (turn, uid, is_first) in [(1, "x", true), (2, "y", true), (3, "b", false), (4, "c", false)] {
-            assert_eq!(limiter.acquire(asker("a", uid, is_first), now + turn * SECOND), Ok(()), "{uid}");
-            limiter.finish("a", "n", Duration::ZERO);
+            let later = now + turn * SECOND;
+            assert_eq!(acquire(&mut limiter, asker("a", uid, is_first), later), Ok(()), "{uid}");
+            limiter.finish("a", "n", later);
         }
     }
 
     #[test]
     fn no_more_requests_are_under_way_than_the_burst() {
         let (mut limiter, now) = (self::limiter(100.0, 2), Instant::now());
-        assert_eq!(limiter.acquire(asker("a", "x", false), now), Ok(()));
-        assert_eq!(limiter.acquire(asker("a", "y", false), now), Ok(()));
+        assert_eq!(acquire(&mut limiter, asker("a", "x", false), now), Ok(()));
+        assert_eq!(acquire(&mut limiter, asker("a", "y", false), now), Ok(()));
         let later = now + 9 * SECOND;
-        assert_eq!(limiter.acquire(asker("a", "z", false), later), Err(later + LOOK_AGAIN[0]));
-        assert_eq!(limiter.acquire(asker("b", "z", false), later), Ok(()), "another account does not wait for it");
-        limiter.finish("a", "n", SECOND);
-        assert_eq!(limiter.acquire(asker("a", "z", false), later), Ok(()));
+        assert_eq!(acquire(&mut limiter, asker("a", "z", false), later), Err(None));
+        assert_eq!(
+            acquire(&mut limiter, asker("b", "z", false), later),
+            Ok(()),
+            "another account does not wait for it"
+        );
+        limiter.finish("a", "n", later);
+        assert_eq!(acquire(&mut limiter, asker("a", "z", false), later), Ok(()));
     }
 
     #[test]
@@ -410,14 +544,92 @@ mod tests {
         let (limits, now) = (Limits { requests_per_second: 1e6, burst: 1000, under_way: 64 }, Instant::now());
         let mut limiter = RateLimiter::new(limits);
         let mut permits = |account: &str, namespace: &str| {
-            let uids = (0..100).map(|n| n.to_string());
+            let uids = (0..100).map(|n| format!("{account}{n}"));
             let ask = |uid: &String| limiter.acquire(Asker { account, namespace, uid, is_first: false }, now).is_ok();
             uids.filter(ask).count()
         };
         assert_eq!([permits("a", "n"), permits("b", "n"), permits("c", "n")], [8, 8, 0]);
         assert_eq!([permits("c", "m"), permits("d", "o")], [8, 8], "others do not notice");
-        (0..8).for_each(|_| limiter.finish("a", "n", SECOND));
-        assert_eq!(limiter.acquire(asker("e", "x", false), now), Ok(()));
+    }
+
+    /// Looks again as `asker`, who must have been called.
+    fn comes(limiter: &mut RateLimiter, asker: Asker<'_>, landing: &Landing, now: Instant) -> Result<(), Refused> {
+        assert!(landing.peek().is_some() || landing.clone().now_or_never().is_some(), "{} was not called", asker.uid);
+        limiter.acquire(asker, now)
+    }
+
+    /// One permit for an account, two for a namespace.
+    fn narrow() -> RateLimiter {
+        RateLimiter::new(Limits { requests_per_second: 1e6, burst: 1000, under_way: 8 })
+    }
+
+    fn full(permit: Result<(), Refused>) -> Landing {
+        match permit {
+            Err(Refused::Full(landing, _)) => landing,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_a_permit_is_called_in_order_and_nobody_overtakes() {
+        let (mut limiter, now) = (narrow(), Instant::now());
+        let [x, y, z, late] = ["x", "y", "z", "late"].map(|uid| asker("a", uid, false));
+        assert!(limiter.acquire(x, now).is_ok());
+        let called = |landing: &Landing| landing.clone().now_or_never().is_some();
+        let later = now + SECOND;
+        let [for_y, for_z] = [y, z].map(|asker| full(limiter.acquire(asker, later)));
+        assert!(!called(&for_y));
+        limiter.finish("a", "n", later);
+        assert!(called(&for_y) && !called(&for_z), "one is free");
+        let _ = full(limiter.acquire(late, later));
+        comes(&mut limiter, y, &for_y, later).unwrap();
+        let _ = full(limiter.acquire(late, later));
+        assert!(!called(&for_z), "who looks in between calls nobody");
+        limiter.finish("a", "n", later);
+        comes(&mut limiter, z, &for_z, later).unwrap();
+    }
+
+    #[test]
+    fn whoever_was_called_and_does_not_come_is_not_waited_for() {
+        let (mut limiter, now) = (narrow(), Instant::now());
+        let [x, gone, z] = ["x", "gone", "z"].map(|uid| asker("a", uid, false));
+        assert!(limiter.acquire(x, now).is_ok());
+        let _ = full(limiter.acquire(gone, now + SECOND));
+        let _ = full(limiter.acquire(z, now + SECOND));
+        limiter.finish("a", "n", now + SECOND);
+        let _ = full(limiter.acquire(z, now + SECOND));
+        assert!(limiter.acquire(z, now + SECOND + LATE).is_ok());
+    }
+
+    #[test]
+    fn a_pause_empties_the_line_one_by_one_and_a_call_is_never_lost() {
+        let (mut limiter, now) = (narrow(), Instant::now());
+        let [x, y, z] = ["x", "y", "z"].map(|uid| asker("a", uid, false));
+        assert!(limiter.acquire(x, now).is_ok());
+        let [for_y, for_z] = [y, z].map(|asker| full(limiter.acquire(asker, now + SECOND)));
+        limiter.pause("a", 5 * SECOND, now + SECOND);
+        limiter.finish("a", "n", now + SECOND);
+        for (asker, landing) in [(y, &for_y), (z, &for_z)] {
+            let Err(Refused::Until(at)) = comes(&mut limiter, asker, landing, now + SECOND) else { panic!() };
+            assert!(at >= now + 6 * SECOND);
+        }
+        assert!(limiter.acquire(z, now + 7 * SECOND).is_ok(), "nobody stands before it any more");
+    }
+
+    #[test]
+    fn who_waits_for_the_namespace_leaves_the_permit_of_the_account_to_others() {
+        let (mut limiter, now) = (narrow(), Instant::now());
+        let of = |account, namespace, uid| Asker { account, namespace, uid, is_first: false };
+        for account in ["a", "b"] {
+            assert!(limiter.acquire(of(account, "n", account), now).is_ok());
+        }
+        let later = now + SECOND;
+        let first = full(limiter.acquire(of("c", "n", "first"), later));
+        assert!(limiter.acquire(of("c", "m", "second"), later).is_ok(), "in another namespace");
+        limiter.finish("a", "n", later);
+        let first = full(comes(&mut limiter, of("c", "n", "first"), &first, later));
+        limiter.finish("c", "m", later);
+        comes(&mut limiter, of("c", "n", "first"), &first, later).unwrap();
     }
 
     /// The longest gap between two permits of one of 300, where the cloud takes 20 s for each request.
@@ -427,6 +639,7 @@ mod tests {
         let mut limiter = self::limiter(5.0, 10);
         // Who does what next, and when; those with a permit hold it.
         let mut agenda: BTreeSet<(Instant, u32, bool)> = (0..askers).map(|n| (start, n, false)).collect();
+        let mut in_line: Vec<(Landing, Instant, u32)> = Vec::new();
         let mut last = vec![start; askers as usize];
         let (mut longest, mut looks) = (Duration::ZERO, 0);
         while let Some((now, n, has_permit)) = agenda.pop_first() {
@@ -434,19 +647,27 @@ mod tests {
                 break;
             }
             if has_permit {
-                limiter.finish("a", "n", takes);
+                limiter.finish("a", "n", now);
                 agenda.insert((now + SECOND, n, false));
-                continue;
-            }
-            looks += 1;
-            match limiter.acquire(asker("a", &n.to_string(), false), now) {
-                Ok(()) => {
-                    longest = longest.max(now - last[n as usize]);
-                    last[n as usize] = now;
-                    agenda.insert((now + takes, n, true));
+            } else {
+                looks += 1;
+                match limiter.acquire(asker("a", &n.to_string(), false), now) {
+                    Ok(()) => {
+                        longest = longest.max(now - last[n as usize]);
+                        last[n as usize] = now;
+                        agenda.insert((now + takes, n, true));
+                    }
+                    Err(Refused::Until(later)) => _ = agenda.insert((later, n, false)),
+                    Err(Refused::Full(landing, at_latest)) => in_line.push((landing, at_latest, n)),
                 }
-                Err(later) => _ = agenda.insert((later, n, false)),
             }
+            in_line.retain(|(landing, at_latest, n)| {
+                let is_called = has_permit && (landing.clone().now_or_never().is_some() || *at_latest <= now);
+                if is_called {
+                    agenda.insert((now, *n, false));
+                }
+                !is_called
+            });
         }
         let fair = takes * askers / 10;
         assert!(longest < fair * 5 / 4, "{longest:?}, fair would be {fair:?}");
@@ -459,8 +680,8 @@ mod tests {
         let (mut limiter, now) = (self::limiter(1.0, 1), Instant::now());
         assert_eq!(ask(&mut limiter, "a", "x", now), Ok(()));
         assert_eq!(ask(&mut limiter, "a", "y", now), Err(now + SECOND));
-        limiter.release("a", "y");
-        limiter.release("a", "y");
+        limiter.release(asker("a", "y", false), now);
+        limiter.release(asker("a", "y", false), now);
         assert_eq!(ask(&mut limiter, "a", "z", now), Err(now + SECOND));
     }
 

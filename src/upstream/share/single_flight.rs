@@ -2,15 +2,15 @@
 //!
 //! Pure: who enters is told what to do, and the time is an argument. Nobody waits in here.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ahash::HashMap;
 use futures::FutureExt;
 use futures::channel::oneshot;
-use futures::future::Shared;
 
+use super::Landing;
 use crate::observation::PollFailure;
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -40,9 +40,6 @@ pub struct Wanted {
     /// How long ago a good answer may have arrived.
     pub max_age: Duration,
 }
-
-/// Resolves when a request is over, whatever came of it.
-pub type Landing = Shared<oneshot::Receiver<()>>;
 
 /// A request under way for somebody else.
 #[derive(Clone, Debug)]
@@ -107,7 +104,7 @@ pub struct Lead<'a, K: Clone + Eq + Hash, V: Clone> {
 impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     /// Keeps answers of about `capacity` bytes in all, and of eight times as many for those that serve many.
     pub fn new(capacity: usize) -> Self {
-        let state = State { entries: HashMap::new(), weights: [0; 2], swept: None };
+        let state = State { entries: HashMap::default(), weights: [0; 2], swept: None };
         Self { state: Mutex::new(state), capacity }
     }
 
