@@ -12,6 +12,9 @@ use json_event_parser::{JsonEvent, SliceJsonParser};
 use crate::observation::Misread;
 use crate::time::parse_time;
 
+/// The most values of one reply: `[0,0,…` takes fourteen times its size. A list of a megabyte has a tenth of them.
+const MOST_VALUES: usize = 1 << 17;
+
 /// A parsed reply: two blocks of memory, however many values there are in it, since thousands of them are kept.
 #[derive(Debug)]
 pub struct Document {
@@ -87,7 +90,7 @@ impl Document {
         let mut parser = SliceJsonParser::new(text.as_bytes());
         // Each value stands at the beginning or behind one of these; what is too much is given back in the end.
         let values = 1 + text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
-        let mut nodes: Vec<Node> = Vec::with_capacity(values);
+        let mut nodes: Vec<Node> = Vec::with_capacity(values.min(MOST_VALUES));
         let mut texts = String::with_capacity(text.len());
         let mut open: Vec<usize> = Vec::new();
         let mut key: Option<Span> = None;
@@ -121,6 +124,9 @@ impl Document {
                 JsonEvent::StartObject => Value::Object,
             };
             let at = nodes.len();
+            if at >= MOST_VALUES {
+                return Err(Misread(format!("the reply holds more than {MOST_VALUES} values")));
+            }
             if matches!(value, Value::Array | Value::Object) {
                 open.push(at);
             }

@@ -4,7 +4,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use cloudop::controller::{self, Context, Stage, Watched};
 use cloudop::metrics::Metrics;
 use cloudop::server;
 use cloudop::traces;
-use cloudop::upstream::{Options, Upstream};
+use cloudop::upstream::{Options, Proxy, Upstream};
+use ipnet::IpNet;
 use k8s_controller::LeaderElection;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, Config};
@@ -41,14 +43,28 @@ struct Flags {
     #[arg(long, env = "CLOUDOP_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
     watch_namespaces: Vec<String>,
 
-    /// Hosts that credentials may be sent to beside each vendor's own domains, separated by commas: a host, or
-    /// *.example.com for every host below it.
+    /// Hosts that credentials may be sent to beside those of each vendor's own services, separated by commas: a host, or
+    /// *.example.com for every host below it; on port 443, or the one that follows (:8443, or :* for any).
     #[arg(long, env = "CLOUDOP_ALLOW_HOST", value_delimiter = ',', value_name = "HOST")]
     allow_host: Vec<String>,
 
-    /// Let endpoints resolve to loopback, link-local, private and other internal addresses.
-    #[arg(long, env = "CLOUDOP_ALLOW_PRIVATE_ADDRESSES")]
-    allow_private_addresses: bool,
+    /// Loopback, private and other internal addresses that the hosts of --allow-host may be at, separated by commas:
+    /// ranges such as 10.0.0.0/8.
+    #[arg(long, env = "CLOUDOP_ALLOW_PRIVATE_ADDRESSES", value_delimiter = ',', value_parser = range, value_name = "RANGE")]
+    allow_private_addresses: Vec<IpNet>,
+
+    /// Reach all clouds through this proxy, such as http://proxy.example.com:3128; HTTPS_PROXY and its like are not
+    /// read. The hosts that may be called stay the same, and the proxy looks their names up.
+    #[arg(long, env = "CLOUDOP_EGRESS_PROXY", value_name = "URL")]
+    egress_proxy: Option<String>,
+
+    /// File with the proxy's user and password, as user:password.
+    #[arg(long, env = "CLOUDOP_EGRESS_PROXY_CREDENTIALS_FILE", requires = "egress_proxy", value_name = "FILE")]
+    egress_proxy_credentials_file: Option<PathBuf>,
+
+    /// File with the certificate authorities (PEM) for an https:// proxy's own certificate.
+    #[arg(long, env = "CLOUDOP_EGRESS_PROXY_CA_FILE", requires = "egress_proxy", value_name = "FILE")]
+    egress_proxy_ca_file: Option<PathBuf>,
 
     /// Requests per second to one endpoint with one account.
     #[arg(long, env = "CLOUDOP_REQUESTS_PER_SECOND", default_value_t = 5.0, value_parser = positive, value_name = "NUMBER")]
@@ -112,6 +128,27 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A range of addresses; a single address is one of its own.
+fn range(text: &str) -> Result<IpNet, String> {
+    let range = text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| address.into()));
+    range.ok_or_else(|| "must be a range of addresses such as 10.0.0.0/8 or fd00::/8".into())
+}
+
+/// The proxy of the flags, if there is one.
+fn egress_proxy(flags: &Flags) -> Result<Option<Proxy>, String> {
+    let Some(url) = &flags.egress_proxy else { return Ok(None) };
+    let read = |flag: &str, file: &Option<PathBuf>| {
+        let read = |file: &PathBuf| {
+            std::fs::read_to_string(file).map_err(|error| format!("{flag}: {}: {error}", file.display()))
+        };
+        file.as_ref().map(read).transpose()
+    };
+    let credentials = read("--egress-proxy-credentials-file", &flags.egress_proxy_credentials_file)?;
+    let authorities = read("--egress-proxy-ca-file", &flags.egress_proxy_ca_file)?;
+    let proxy = Proxy::new(url, credentials.as_deref(), authorities);
+    proxy.map(Some).map_err(|error| format!("--egress-proxy: {error}"))
+}
+
 /// The system's keeps a quarter more memory in holes; musl's, in the image, is slow beside.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -138,7 +175,8 @@ async fn follow(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let metrics = Arc::new(Metrics::default());
     let upstream = Upstream::new(Options {
         allow_hosts: flags.allow_host.clone(),
-        allow_private_addresses: flags.allow_private_addresses,
+        allow_private_addresses: flags.allow_private_addresses.clone(),
+        egress_proxy: egress_proxy(&flags)?,
         requests_per_second: flags.requests_per_second,
         burst: flags.burst,
         requests_under_way: flags.concurrency,

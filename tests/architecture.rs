@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("observation", &[]),
     ("provider", &["document", "observation", "time"]),
     ("schedule", &["api"]),
-    ("server", &["controller"]),
+    ("server", &["clock", "controller"]),
     ("time", &[]),
     ("traces", &["controller"]),
     ("upstream", &["auth", "clock", "document", "metrics", "observation", "provider"]),
@@ -57,6 +57,8 @@ const PURE: &[&str] = &[
     "time",
     "upstream::guard",
     "upstream::reply",
+    "upstream::send::proxy",
+    "upstream::send::room",
     "upstream::share",
     "wording",
 ];

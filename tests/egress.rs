@@ -1,8 +1,9 @@
 //! Where a credential must not go: no connection is made there, and the refusal names the Secret's key.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,9 @@ use cloudop::auth::methods::{KeystonePassword, ReadyToken};
 use cloudop::auth::{Connection, Credential};
 use cloudop::observation::{FailureKind, PollFailure};
 use cloudop::provider::Provider;
-use cloudop::upstream::{Answer, Asked, Later, Options, Question, Upstream};
+use cloudop::upstream::{Answer, Asked, Later, Options, Proxy, Question, Upstream};
 use cloudop_simulator::{Fault, Matcher, Simulator, Times};
+use ipnet::IpNet;
 use serde_json::json;
 
 const GUARDED: &str = "https://cce.eu-de.otc.t-systems.com";
@@ -51,7 +53,7 @@ impl Trap {
 }
 
 /// Everything allowed by name that can be, and nothing internal: what is refused then is refused for its address.
-fn options(allow_private_addresses: bool) -> Options {
+fn options(allows_private_addresses: bool) -> Options {
     let hosts = [
         "localhost",
         "127.0.0.1",
@@ -73,14 +75,18 @@ fn options(allow_private_addresses: bool) -> Options {
         "*.localhost",
     ];
     Options {
-        allow_hosts: hosts.map(str::to_owned).into(),
-        allow_private_addresses,
+        allow_hosts: hosts.map(|host| format!("{host}:*")).into(),
+        allow_private_addresses: if allows_private_addresses { all_addresses() } else { Vec::new() },
         requests_per_second: 1000.0,
         burst: 1000,
         connect_timeout: Duration::from_secs(2),
         timeout: Duration::from_secs(3),
         ..Options::default()
     }
+}
+
+fn all_addresses() -> Vec<IpNet> {
+    ["0.0.0.0/0", "::/0"].map(|network| network.parse().unwrap()).into()
 }
 
 fn provider() -> Provider {
@@ -258,7 +264,7 @@ async fn no_identity_endpoint_that_is_refused_gets_a_connection() {
 async fn leave_for_private_addresses_is_no_leave_for_other_hosts() {
     let trap = Trap::new();
     let options = |allow_hosts: &[&str]| Options {
-        allow_hosts: allow_hosts.iter().map(|host| (*host).to_owned()).collect(),
+        allow_hosts: allow_hosts.iter().map(|host| format!("{host}:*")).collect(),
         ..options(true)
     };
     for (allowed, endpoint) in [
@@ -318,4 +324,91 @@ async fn no_redirect_leads_to_a_connection() {
     }
     assert_eq!(trap.connections(), 0);
     assert!(simulator.requests().iter().all(|request| (300..400).contains(&request.status)));
+}
+
+/// A proxy that makes a tunnel to whatever it is asked for, or says `refusal`. Gives its address and what it was asked.
+fn tunnels(refusal: Option<&'static str>) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, seen) = (client.unwrap(), Arc::clone(&seen));
+            thread::spawn(move || {
+                let (mut head, mut byte) = (Vec::new(), [0]);
+                while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).unwrap() == 1 {
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let target = head.split_whitespace().nth(1).unwrap().to_owned();
+                seen.lock().unwrap().push(head);
+                if let Some(refusal) = refusal {
+                    return client
+                        .write_all(format!("HTTP/1.1 {refusal}\r\ncontent-length: 0\r\n\r\n").as_bytes())
+                        .unwrap();
+                }
+                let mut server = TcpStream::connect(target).unwrap();
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                let (mut back, mut forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                thread::spawn(move || std::io::copy(&mut back, &mut forth));
+                let _ = std::io::copy(&mut client, &mut server);
+            });
+        }
+    });
+    (address, asked)
+}
+
+fn by_proxy(proxy: &str, credentials: Option<&str>) -> Upstream {
+    let proxy = Proxy::new(proxy, credentials, None).unwrap();
+    Upstream::new(Options { egress_proxy: Some(proxy), ..options(false) }).unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_makes_the_connection_and_looks_the_name_up() {
+    let simulator = Simulator::start().await.unwrap();
+    let (address, asked) = tunnels(None);
+    let upstream = by_proxy(&format!("http://{address}"), Some("me:it is secret"));
+    let url = format!("https://localhost:{}", simulator.port());
+    let failure = poll(&upstream, &connection(&url, None, Some(simulator.ca_pem()), token())).await;
+    assert_eq!(failure.kind, FailureKind::Unauthorized, "the cloud was asked: {failure}");
+    assert_eq!(simulator.requests().len(), 1);
+    let asked = asked.lock().unwrap().concat();
+    assert!(asked.starts_with(&format!("CONNECT localhost:{} ", simulator.port())), "{asked}");
+    assert!(asked.to_lowercase().contains("proxy-authorization: basic bwu6axqgaxmgc2vjcmv0"), "{asked}");
+    assert!(!asked.contains("s3cret-token"), "what is for the cloud is not for the proxy: {asked}");
+}
+
+#[tokio::test]
+async fn a_proxy_is_no_way_to_another_host_or_an_internal_address() {
+    let (address, asked) = tunnels(None);
+    let upstream = by_proxy(&format!("http://{address}"), None);
+    for endpoint in ["https://evil.example", "https://127.0.0.1:443", "https://[::1]", "https://169.254.169.254"] {
+        let failure = poll(&upstream, &connection(endpoint, None, None, token())).await;
+        check(&failure, "endpoint", endpoint);
+    }
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[rstest::rstest]
+#[case::credentials(
+    Some("407 Proxy Authentication Required"),
+    "wants other credentials: check the file of --egress-proxy-credentials-file"
+)]
+#[case::forbidden(Some("403 Forbidden"), "makes no connection to localhost; its log may say why")]
+#[case::bad_gateway(Some("502 Bad Gateway"), "makes no connection to localhost; its log may say why")]
+#[case::not_there(None, "127.0.0.1 refuses the connection; it is the proxy of --egress-proxy")]
+#[tokio::test]
+async fn a_fault_of_the_proxy_is_told_from_one_of_the_cloud(
+    #[case] refusal: Option<&'static str>,
+    #[case] words: &str,
+) {
+    let address = match refusal {
+        Some(_) => tunnels(refusal).0,
+        None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap(),
+    };
+    let upstream = by_proxy(&format!("http://{address}"), None);
+    let failure = poll(&upstream, &connection("https://localhost:8443", None, None, token())).await;
+    assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
+    assert!(failure.message.contains(words), "{failure}");
 }

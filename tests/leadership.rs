@@ -59,7 +59,8 @@ impl Replicas {
         command
             .env("KUBECONFIG", kubeconfig)
             .env("HOSTNAME", host)
-            .args(["--watch-namespaces", &self.bed.namespace, "--allow-host", "localhost", "--allow-private-addresses"])
+            .args(["--watch-namespaces", &self.bed.namespace, "--allow-host", "localhost:*"])
+            .args(["--allow-private-addresses", "127.0.0.0/8,::1/128"])
             .args(["--leader-election", "--leader-election-namespace", &self.bed.namespace])
             .args(["--metrics-address", &address.to_string()]);
         Replica { process: Process::spawn(name, command).unwrap(), user, address }

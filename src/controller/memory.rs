@@ -25,7 +25,7 @@ pub(super) type Guarded = DeserializeGuard<CloudOperation>;
 #[derive(Default)]
 pub(super) struct Memory {
     names: RandomState,
-    objects: Mutex<HashMap<u64, Entry>>,
+    objects: Mutex<HashMap<u64, Box<Entry>>>,
     /// In which order those came back that were followed before a restart, each list once.
     returned: Mutex<HashMap<u64, u32>>,
 }
@@ -42,6 +42,10 @@ struct Entry {
 /// What most objects have none of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Rare {
+    /// Since when a poll that is due has had no answer.
+    pub(super) wanted_since: Option<Instant>,
+    /// When that poll joined an equal request of somebody else: it was not late from then on.
+    pub(super) joined: Option<Instant>,
     /// What the user asked for, as a hash, while that is not done, and since when this is known.
     pub(super) requested: Option<(u64, Instant)>,
     /// What the core remembers.
@@ -58,10 +62,6 @@ pub(super) struct Rare {
 pub(super) struct Tracked {
     /// When it is looked at next.
     pub(super) due: Option<Instant>,
-    /// Since when a poll that is due has had no answer.
-    pub(super) wanted_since: Option<Instant>,
-    /// When that poll joined an equal request of somebody else: it was not late from then on.
-    pub(super) joined: Option<Instant>,
     /// The request that it joined last.
     pub(super) joins: Option<Arc<Inquiry>>,
     /// When the last answer arrived.
@@ -77,13 +77,14 @@ pub(super) struct Tracked {
 impl Tracked {
     /// Since when a poll is wanted that is due `now`, if not since before.
     pub(super) fn want(&mut self, now: Moment) -> Instant {
-        *self.wanted_since.get_or_insert(self.due.unwrap_or(now.monotonic).min(now.monotonic))
+        let due = self.due.unwrap_or(now.monotonic).min(now.monotonic);
+        *self.rare().wanted_since.get_or_insert(due)
     }
 
     /// Notes that the poll that is due joins an equal request of somebody else.
     pub(super) fn join(&mut self, now: Moment) {
         self.want(now);
-        self.joined.get_or_insert(now.monotonic);
+        self.rare().joined.get_or_insert(now.monotonic);
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -186,7 +187,7 @@ impl Memory {
         self.hash(&(&object.namespace, object.name.as_ref()))
     }
 
-    fn objects(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
+    fn objects(&self) -> MutexGuard<'_, HashMap<u64, Box<Entry>>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

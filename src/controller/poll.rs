@@ -54,17 +54,17 @@ pub(super) async fn ask_in_span(
     if let Ok(Polled::Answered(poll)) = &polled {
         count(operation, poll, tracked, now.monotonic, context);
         tracked.answered = clock::monotonic().checked_sub(poll.age);
-        (tracked.wanted_since, tracked.joined) = (None, None);
-        tracked.rare().requested = None;
+        let rare = tracked.rare();
+        (rare.wanted_since, rare.requested, rare.joined) = (None, None, None);
     }
     polled
 }
 
 /// Counts a poll that was answered, and how late it was: until it joined somebody else's request, if it did.
-fn count(operation: &CloudOperation, poll: &Poll, tracked: &Tracked, began: Instant, context: &Context) {
+fn count(operation: &CloudOperation, poll: &Poll, tracked: &mut Tracked, began: Instant, context: &Context) {
     let provider = operation.spec.provider.name();
-    let made = tracked.joined.unwrap_or(began);
-    let wanted_since = tracked.wanted_since.unwrap_or(began);
+    let made = tracked.rare().joined.unwrap_or(began);
+    let wanted_since = tracked.rare().wanted_since.unwrap_or(began);
     context.metrics.count_poll(provider, made.saturating_duration_since(wanted_since));
     if poll.result.as_ref().is_ok_and(|observation| observation.state == State::Unrecognized) {
         context.metrics.count_unrecognized(provider);
@@ -86,7 +86,7 @@ async fn ask(
     };
     if load(operation, Freshness::FifteenSeconds, context).await?.version == faulty.version {
         // No poll was due yet.
-        tracked.wanted_since = None;
+        tracked.rare().wanted_since = None;
         return Ok(Polled::Later(Later::At(faulty.ask_at.min(now.monotonic + LOOK_AT_SECRET))));
     }
     ask_as(Freshness::FifteenSeconds, operation, &wanted, tracked, now, context).await

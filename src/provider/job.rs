@@ -287,10 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_sub_jobs_are_read() {
-        let list: Vec<String> = (0..100_000).map(|n| format!(r#"{{"metadata":{{"uid":"{n}"}}}}"#)).collect();
+    fn as_many_sub_jobs_as_a_reply_holds_are_read() {
+        let list: Vec<String> = (0..35_000).map(|n| format!(r#"{{"metadata":{{"uid":"{n}"}}}}"#)).collect();
         let body = format!(r#"{{"status":{{"phase":"Running"}},"spec":{{"subJobs":[{}]}}}}"#, list.join(","));
         let document = Document::parse(body.as_bytes()).unwrap();
-        assert_eq!(read_job(document.root()).unwrap().sub_jobs.len(), 100_000);
+        assert_eq!(read_job(document.root()).unwrap().sub_jobs.len(), 35_000);
     }
 }

@@ -268,8 +268,12 @@ mod tests {
         #[case] message: Option<&str>,
         #[case] whose: Whose,
     ) {
-        let refusal =
-            ApiError { status: 404, code: code.map(Into::into), message: message.map(Into::into), ..ApiError::default() };
+        let refusal = ApiError {
+            status: 404,
+            code: code.map(Into::into),
+            message: message.map(Into::into),
+            ..ApiError::default()
+        };
         assert_eq!(SbercloudOpenshiftTask::whose(&refusal), whose);
     }
 

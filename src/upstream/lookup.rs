@@ -168,9 +168,10 @@ impl<'a> Lookup<'a> {
 
     /// Sends the request of `inquiry` while there is time, and lets the account pause where the cloud asks for it.
     async fn send(&self, inquiry: &Inquiry) -> Result<Arc<reply::Page>, PollFailure> {
-        let provider = self.question.provider;
+        let Question { provider, namespace, .. } = self.question;
+        let (sender, asker) = (&self.upstream.sender, (self.account, namespace));
         // Boxed, as most polls share an answer and need no room for it.
-        let sent = Box::pin(self.upstream.sender.send(provider, &self.endpoint, &inquiry.request, self.account));
+        let sent = Box::pin(sender.send(provider, &self.endpoint, &inquiry.request, asker));
         let Ok(meaning) = tokio::time::timeout_at(self.ends.into(), sent).await else {
             let message = format!("{} gave no answer within {} s", provider.cloud(), LONGEST.as_secs());
             return Err(PollFailure::new(FailureKind::Unreachable, message));

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ahash::RandomState;
+use ipnet::IpNet;
 
 use crate::auth::Account;
 use crate::auth::token_cache::TokenCache;
@@ -28,6 +29,7 @@ use lookup::Lookup;
 use reply::classify::Page;
 use send::Sender;
 use send::client::Client;
+pub use send::proxy::{BadProxy, Proxy};
 pub use share::Landing;
 use share::list_policy::{ListPolicy, Way};
 use share::rate_limiter::{Limits, RateLimiter};
@@ -41,11 +43,13 @@ const ANSWERS_KEPT: usize = 512 << 10;
 /// How clouds are asked.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Hosts that may receive a credential beside the vendors' own: `api.example.com`, `192.0.2.1`, or `*.example.com`
-    /// (also `.example.com`) for all subdomains.
+    /// Hosts that may receive a credential beside those of the vendors' services: `api.example.com`, `192.0.2.1`, or
+    /// `*.example.com` (also `.example.com`) for all subdomains; on port 443, or `:8443`, or `:*` for any.
     pub allow_hosts: Vec<String>,
-    /// Whether loopback, private and other internal addresses may be called.
-    pub allow_private_addresses: bool,
+    /// The internal addresses that those hosts may be at.
+    pub allow_private_addresses: Vec<IpNet>,
+    /// What all requests go through, if anything.
+    pub egress_proxy: Option<Proxy>,
     /// The steady rate for one account on one endpoint.
     pub requests_per_second: f64,
     /// How many requests an account may send at once after a quiet time.
@@ -67,7 +71,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             allow_hosts: Vec::new(),
-            allow_private_addresses: false,
+            allow_private_addresses: Vec::new(),
+            egress_proxy: None,
             requests_per_second: 5.0,
             burst: 10,
             requests_under_way: 256,
@@ -186,10 +191,11 @@ impl Upstream {
         }
         let under_way = options.requests_under_way.into();
         let limits = Limits { requests_per_second: rate, burst: options.burst, under_way };
+        let allow_list = Arc::new(AllowList::new(&options.allow_hosts, &options.allow_private_addresses)?);
         Ok(Self {
             sender: Sender {
-                allow_list: AllowList::new(&options.allow_hosts, options.allow_private_addresses)?,
-                client: Client::new(&options).map_err(Error::Client)?,
+                client: Client::new(&options, Arc::clone(&allow_list)).map_err(Error::Client)?,
+                allow_list,
                 tokens: TokenCache::default(),
             },
             limiter: Mutex::new(RateLimiter::new(limits)),

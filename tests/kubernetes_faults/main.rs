@@ -33,8 +33,9 @@ fn controller(bed: &Bed, proxy: &Proxy) -> Process {
         "--watch-namespaces",
         &bed.namespace,
         "--allow-host",
-        "localhost",
+        "localhost:*",
         "--allow-private-addresses",
+        "127.0.0.0/8,::1/128",
     ]);
     Process::spawn("controller", command).unwrap()
 }

@@ -49,7 +49,7 @@ impl Subject {
             Self::Cloudop => {
                 let mut command = Command::new(beside("cloudop-controller"));
                 command.args(["--watch-namespaces", namespace]);
-                command.args(["--allow-host", "localhost", "--allow-private-addresses"]);
+                command.args(["--allow-host", "localhost:*", "--allow-private-addresses", "127.0.0.0/8,::1/128"]);
                 command
             }
             Self::Twin => {

@@ -18,16 +18,55 @@ pub struct Limits {
     pub whole: Duration,
 }
 
-/// Explains why `cloud` at `host`, from the Secret's `key`, gave no answer.
-pub fn explain(error: &reqwest::Error, cloud: &str, key: &str, host: &str, limits: Limits) -> PollFailure {
+/// Who was to answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'a> {
+    /// The cloud, by name.
+    pub cloud: &'a str,
+    /// Its host.
+    pub host: &'a str,
+    /// The Secret's key that says so, or would.
+    pub key: &'a str,
+    /// The host of the proxy on the way, if there is one.
+    pub proxy: Option<&'a str>,
+}
+
+/// Explains why `peer` gave no answer.
+pub fn explain(error: &reqwest::Error, peer: Peer<'_>, limits: Limits) -> PollFailure {
+    let Peer { cloud, host, key, proxy } = peer;
     let cause = match find::<PollFailure>(error) {
         Some(failure) if failure.kind == FailureKind::EndpointRefused => {
             return PollFailure::new(failure.kind, explain_refusal(key, &failure.message));
         }
         Some(failure) => failure.message.clone(),
-        None => cause(error, host, limits),
+        None => proxy.and_then(|proxy| proxy_cause(error, proxy, host)).unwrap_or_else(|| cause(error, host, limits)),
     };
     PollFailure::new(FailureKind::Unreachable, format!("{cloud} cannot be reached: {cause}"))
+}
+
+/// Whether the other end gave up the whole connection, whose other requests then fail as well.
+pub fn is_end_of_connection(error: &reqwest::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| error.is_go_away() && error.is_remote())
+        || find::<hyper::Error>(error).is_some_and(|error| error.is_canceled() || error.is_closed())
+}
+
+/// What went wrong at the proxy, if it was there.
+fn proxy_cause(error: &reqwest::Error, proxy: &str, host: &str) -> Option<String> {
+    // The kind of this error has no public name.
+    let tunnel = causes(error).find(|cause| cause.to_string().starts_with("tunnel error: "))?;
+    Some(match tunnel.to_string().trim_start_matches("tunnel error: ") {
+        "proxy authorization required" => {
+            format!("the proxy {proxy} wants other credentials: check the file of --egress-proxy-credentials-file")
+        }
+        "failed to create underlying connection" => {
+            let why = match find::<rustls::Error>(tunnel) {
+                Some(error) => tls_cause(error, proxy).replace("the Secret's key ca.crt", "--egress-proxy-ca-file"),
+                None => connection_cause(error, proxy),
+            };
+            format!("{why}; it is the proxy of --egress-proxy")
+        }
+        _ => format!("the proxy {proxy} makes no connection to {host}; its log may say why"),
+    })
 }
 
 fn cause(error: &reqwest::Error, host: &str, limits: Limits) -> String {

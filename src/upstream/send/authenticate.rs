@@ -29,6 +29,8 @@ pub struct Authenticator<'a> {
     pub client: &'a Client,
     /// What was requested before.
     pub tokens: &'a TokenCache,
+    /// Of whoever asks.
+    pub namespace: &'a str,
 }
 
 /// What a request carries.
@@ -119,7 +121,7 @@ impl Authenticator<'_> {
                 headers: token_request_headers(request, left.next())?,
                 body: Some(request.body.clone()),
             };
-            let reply = self.client.send(call, provider, account.connection.ca.as_ref()).await?;
+            let reply = self.client.send(call, provider, (account, self.namespace)).await?;
             if left.len() == 0 || !refuses_client(&reply) {
                 return Ok((reply, pairs));
             }
@@ -203,6 +205,8 @@ mod tests {
     use http::header::RETRY_AFTER;
     use serde_json::json;
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::auth::methods::{ClientCredentials, KeystonePassword};
     use crate::auth::{Connection, Credential};
@@ -224,7 +228,7 @@ mod tests {
     /// One simulated cloud, and what signs in to it.
     struct Bed {
         simulator: Simulator,
-        allow_list: AllowList,
+        allow_list: Arc<AllowList>,
         client: Client,
         tokens: TokenCache,
     }
@@ -232,14 +236,16 @@ mod tests {
     impl Bed {
         async fn new() -> Self {
             let options = Options {
-                allow_hosts: vec!["localhost".into(), "127.0.0.1".into()],
-                allow_private_addresses: true,
+                allow_hosts: vec!["localhost:*".into(), "127.0.0.1:*".into()],
+                allow_private_addresses: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
                 ..Options::default()
             };
+            let allow_list = AllowList::new(&options.allow_hosts, &options.allow_private_addresses);
+            let allow_list = Arc::new(allow_list.unwrap());
             Self {
                 simulator: Simulator::start().await.unwrap(),
-                allow_list: AllowList::new(&options.allow_hosts, true).unwrap(),
-                client: Client::new(&options).unwrap(),
+                client: Client::new(&options, Arc::clone(&allow_list)).unwrap(),
+                allow_list,
                 tokens: TokenCache::default(),
             }
         }
@@ -252,8 +258,12 @@ mod tests {
         }
 
         async fn sign(&self, provider: &Provider, credential: impl Into<Credential>) -> Result<String, PollFailure> {
-            let authenticator =
-                Authenticator { allow_list: &self.allow_list, client: &self.client, tokens: &self.tokens };
+            let authenticator = Authenticator {
+                allow_list: &self.allow_list,
+                client: &self.client,
+                tokens: &self.tokens,
+                namespace: "n",
+            };
             let account = Account::from(Connection {
                 endpoint: self.simulator.url(),
                 iam_endpoint: Some(self.simulator.url().into()),

@@ -1,8 +1,9 @@
 //! HTTPS: one GET at a time, bounded in time and size, to no other place than the one checked.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ahash::HashMap;
 use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use rustls::ClientConfig;
@@ -10,22 +11,32 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::dns::Resolver;
+use super::proxy::Proxy;
+use super::room::{Place, Room};
 use super::trust::System;
-use crate::auth::CaBundle;
+use crate::auth::{Account, CaBundle};
 use crate::clock;
 use crate::observation::{FailureKind, PollFailure};
 use crate::provider::Provider;
 use crate::upstream::Options;
-use crate::upstream::reply::transport_error::{Limits, explain};
+use crate::upstream::guard::allow_list::AllowList;
+use crate::upstream::reply::transport_error::{Limits, Peer, explain, is_end_of_connection};
 use crate::upstream::reply::{Body, Reply};
 
 /// The most that is read of a reply.
 const LONGEST_BODY: usize = 1 << 20;
 /// The most that is read of a reply's headers over HTTP/2; over HTTP/1.1 hyper has a bound of its own, about 400 KiB.
 const LONGEST_HEADERS: u32 = 128 << 10;
-/// The most clients kept beside the first: one for each bundle of authorities. What is dropped is made again, with new
-/// connections.
+/// The most clients kept: one for each bundle of authorities, and for each account that has connections of its own. What
+/// is dropped is made again, with new connections.
 const MOST_CLIENTS: usize = 256;
+/// How long a client is used: its connections stay where they are, while the names of clouds move.
+const RENEWED: Duration = Duration::from_secs(600);
+/// From how many bytes of headers on an account has connections of its own: many servers take 8 KiB, and end an HTTP/2
+/// connection, with all that others ask on it, over more.
+const LARGE_HEADERS: usize = 4 << 10;
+/// How long an account has connections of its own after its connection was ended by the other end.
+const APART: Duration = Duration::from_secs(600);
 /// Longer than the longest time between two polls of a running operation, so that they share a connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// As many as are used at once when many accounts share a host: one that finds no place here is made again, which costs
@@ -54,10 +65,29 @@ pub struct Client {
     options: Options,
     limits: Limits,
     system: System,
-    /// Trusts the system's authorities only.
-    plain: reqwest::Client,
-    /// Those that trust further authorities, by the digest of the bundle, the last used at the end.
-    trusting: Mutex<Vec<([u8; 32], reqwest::Client)>>,
+    resolver: Resolver,
+    room: Room,
+    /// The last used at the end.
+    kept: Mutex<Vec<Kept>>,
+    /// Accounts whose connection was ended by its other end, and until when they have one of their own.
+    apart: Mutex<HashMap<Arc<str>, Instant>>,
+}
+
+/// Connections that are shared.
+#[derive(Debug)]
+struct Kept {
+    group: Group,
+    client: reqwest::Client,
+    since: Instant,
+}
+
+/// Whose requests may share a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Group {
+    /// Who trusts the same authorities beside the system's: the digest of their bundle.
+    bundle: Option<[u8; 32]>,
+    /// The one account that has connections of its own.
+    account: Option<Arc<str>>,
 }
 
 impl Client {
@@ -65,42 +95,63 @@ impl Client {
     ///
     /// # Errors
     /// When the system has no trusted authorities, or no client can be made.
-    pub fn new(options: &Options) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let system = System::load()?;
-        let config = system.config(None)?;
-        Ok(Self {
-            options: options.clone(),
+    pub fn new(
+        options: &Options,
+        allow_list: Arc<AllowList>,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let proxy = options.egress_proxy.as_ref();
+        let client = Self {
             limits: Limits { connect: options.connect_timeout, whole: options.timeout },
-            plain: build(options, config, resolver(options))?,
-            system,
-            trusting: Mutex::default(),
-        })
+            system: System::load(proxy)?,
+            resolver: Resolver { allow_list, proxy: proxy.map(|proxy| proxy.host().to_owned()) },
+            room: Room::default(),
+            kept: Mutex::default(),
+            apart: Mutex::default(),
+            options: options.clone(),
+        };
+        build(options, client.system.config(None)?, client.resolver.clone())?;
+        Ok(client)
     }
 
-    /// Sends one request and reads the reply.
+    /// Sends one request as `account`, for somebody in `namespace`, and reads the reply.
     ///
     /// # Errors
     /// [`FailureKind::Unreachable`] with the cause in words; [`FailureKind::EndpointRefused`] when the host's name leads
     /// nowhere or to an internal address; [`FailureKind::CredentialsIncomplete`] when `ca.crt` cannot be used.
-    pub async fn send(&self, call: Call, provider: &Provider, ca: Option<&CaBundle>) -> Result<Reply, PollFailure> {
+    pub async fn send(
+        &self,
+        call: Call,
+        provider: &Provider,
+        (account, namespace): (&Account, &str),
+    ) -> Result<Reply, PollFailure> {
         let started = clock::monotonic();
-        let result = self.exchange(call, provider.cloud(), ca).await;
+        let result = self.exchange(call, provider.cloud(), account, namespace).await;
         let code = match &result {
             Ok(reply) => reply.status.to_string(),
             Err(failure) => failure.kind.reason().to_owned(),
         };
-        self.options.metrics.count_request(
-            provider.name(),
-            &code,
-            clock::monotonic().saturating_duration_since(started),
-        );
+        let took = clock::monotonic().saturating_duration_since(started);
+        self.options.metrics.count_request(provider.name(), &code, took);
         result
     }
 
-    async fn exchange(&self, call: Call, cloud: &str, ca: Option<&CaBundle>) -> Result<Reply, PollFailure> {
-        let client = self.trusting(ca)?;
+    async fn exchange(
+        &self,
+        call: Call,
+        cloud: &str,
+        account: &Account,
+        namespace: &str,
+    ) -> Result<Reply, PollFailure> {
+        let client = self.client(account, &call.headers)?;
         let host = call.url.host_str().unwrap_or_default().to_owned();
-        let explain = |error: &reqwest::Error| explain(error, cloud, call.key, &host, self.limits);
+        let proxy = self.options.egress_proxy.as_ref().map(Proxy::host);
+        let peer = Peer { cloud, host: &host, key: call.key, proxy };
+        let explain = |error: &reqwest::Error| {
+            if is_end_of_connection(error) {
+                self.set_apart(&account.name);
+            }
+            explain(error, peer, self.limits)
+        };
         let request = match call.body {
             None => client.get(call.url),
             Some(body) => client.post(call.url).body(body.expose_secret().to_owned()),
@@ -109,46 +160,64 @@ impl Client {
         let received = clock::wall();
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = match read(response).await {
-            Ok(body) => body,
+        let body = match read(response, self.room.place(namespace)).await {
+            Ok(Some(body)) => body,
+            Ok(None) => return Err(no_room(cloud)),
             Err(error) if error.is_timeout() => Body::Late(explain(&error)),
             Err(_) => Body::Cut,
         };
         Ok(Reply { status, headers, body, received })
     }
 
-    fn trusting(&self, bundle: Option<&CaBundle>) -> Result<reqwest::Client, PollFailure> {
-        let Some(bundle) = bundle else {
-            return Ok(self.plain.clone());
+    /// The client for a request of `account` with these `headers`.
+    fn client(&self, account: &Account, headers: &HeaderMap) -> Result<reqwest::Client, PollFailure> {
+        let bundle = account.connection.ca.as_ref();
+        let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let is_apart = size > LARGE_HEADERS || self.is_apart(&account.name);
+        let group =
+            Group { bundle: bundle.map(CaBundle::digest), account: is_apart.then(|| Arc::clone(&account.name)) };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::monotonic();
+        let known = kept.iter().position(|kept| kept.group == group).map(|at| kept.remove(at));
+        let entry = match known.filter(|kept| now < kept.since + RENEWED) {
+            Some(known) => known,
+            None => Kept { group, client: self.build(bundle)?, since: now },
         };
-        let digest = bundle.digest();
-        let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = trusting.iter().position(|(known, _)| *known == digest);
-        let entry = match known {
-            Some(at) => trusting.remove(at),
-            None => {
-                if trusting.len() >= MOST_CLIENTS {
-                    trusting.remove(0);
-                }
-                (digest, self.build_trusting(bundle)?)
-            }
-        };
-        let client = entry.1.clone();
-        trusting.push(entry);
+        if kept.len() >= MOST_CLIENTS {
+            kept.remove(0);
+        }
+        let client = entry.client.clone();
+        kept.push(entry);
         Ok(client)
     }
 
-    fn build_trusting(&self, bundle: &str) -> Result<reqwest::Client, PollFailure> {
+    fn build(&self, bundle: Option<&CaBundle>) -> Result<reqwest::Client, PollFailure> {
         let unusable =
             |why: &str| PollFailure::new(FailureKind::CredentialsIncomplete, format!("the Secret's key ca.crt {why}"));
-        let config = self.system.config(Some(bundle)).map_err(unusable)?;
-        build(&self.options, config, resolver(&self.options))
+        let config = self.system.config(bundle.map(|bundle| &**bundle)).map_err(unusable)?;
+        build(&self.options, config, self.resolver.clone())
             .map_err(|_| unusable("holds a certificate that cannot be used"))
+    }
+
+    fn is_apart(&self, account: &Arc<str>) -> bool {
+        let apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        apart.get(account).is_some_and(|until| clock::monotonic() < *until)
+    }
+
+    /// Gives `account` connections of its own for a while: what it sends may be why the other end ends them.
+    fn set_apart(&self, account: &Arc<str>) {
+        let now = clock::monotonic();
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        apart.retain(|_, until| now < *until);
+        if apart.len() < MOST_CLIENTS {
+            apart.insert(Arc::clone(account), now + APART);
+        }
     }
 }
 
-fn resolver(options: &Options) -> Resolver {
-    Resolver { allow_private_addresses: options.allow_private_addresses }
+fn no_room(cloud: &str) -> PollFailure {
+    let message = format!("{cloud}'s reply found no room beside other large ones that are slow to arrive");
+    PollFailure::new(FailureKind::Unreachable, message)
 }
 
 /// The addresses that `resolver` gives are dialled as they are: names are looked up nowhere else.
@@ -164,11 +233,15 @@ fn build(
         (CONTENT_TYPE, json),
         (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
     ]);
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder().no_proxy();
+    let builder = match &options.egress_proxy {
+        Some(proxy) => builder.proxy(proxy.intercept()?),
+        None => builder,
+    };
+    builder
         .user_agent(&options.user_agent)
         .default_headers(headers)
         .https_only(true)
-        .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
@@ -182,15 +255,24 @@ fn build(
         .build()
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Body, reqwest::Error> {
-    let mut body = Vec::new();
+/// Reads the body; `None` where there is no room for it.
+async fn read(mut response: reqwest::Response, mut place: Place<'_>) -> Result<Option<Body>, reqwest::Error> {
+    let mut body: Vec<u8> = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > LONGEST_BODY {
-            return Ok(Body::TooLarge);
+        let length = body.len() + chunk.len();
+        if length > LONGEST_BODY {
+            return Ok(Some(Body::TooLarge));
+        }
+        if length > body.capacity() {
+            let capacity = length.max(2 * body.capacity()).min(LONGEST_BODY);
+            if !place.grow(capacity) {
+                return Ok(None);
+            }
+            body.reserve_exact(capacity - body.len());
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Body::Whole(body))
+    Ok(Some(Body::Whole(body)))
 }
 
 #[cfg(test)]
@@ -229,7 +311,7 @@ mod tests {
         let lookups = Arc::new(AtomicUsize::new(0));
         let options = Options { timeout: Duration::from_millis(500), ..Options::default() };
         let resolver = Rebinding { lookups: Arc::clone(&lookups), first, then };
-        let client = build(&options, System::load().unwrap().config(None).unwrap(), resolver).unwrap();
+        let client = build(&options, System::load(None).unwrap().config(None).unwrap(), resolver).unwrap();
         // Nobody answers the handshake.
         assert!(client.get("https://rebinding.example").send().await.unwrap_err().is_timeout());
         assert_eq!(lookups.load(Ordering::SeqCst), 1);
@@ -237,8 +319,61 @@ mod tests {
         assert_eq!(trap.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 
+    fn client() -> Client {
+        Client::new(&Options::default(), Arc::new(AllowList::new(&[], &[]).unwrap())).unwrap()
+    }
+
+    fn account(name: &str, bundle: Option<&str>) -> Account {
+        let credential = crate::auth::methods::ReadyToken(name.into()).into();
+        let ca = bundle.map(CaBundle::from);
+        crate::auth::Connection { endpoint: String::new(), iam_endpoint: None, ca, credential }.into()
+    }
+
+    /// Which clients are kept: whether for a bundle, and whether for one account.
+    fn groups(client: &Client) -> Vec<(bool, bool)> {
+        let kept = client.kept.lock().unwrap();
+        kept.iter().map(|kept| (kept.group.bundle.is_some(), kept.group.account.is_some())).collect()
+    }
+
+    #[test]
+    fn who_sends_large_headers_or_had_its_connection_ended_has_its_own() {
+        let client = client();
+        let [small, large] = [100, LARGE_HEADERS]
+            .map(|size| HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(&"x".repeat(size)).unwrap())]));
+        let (one, two) = (account("one", None), account("two", None));
+        for account in [&one, &two] {
+            client.client(account, &small).unwrap();
+        }
+        assert_eq!(groups(&client), [(false, false)], "shared");
+        client.client(&one, &large).unwrap();
+        client.client(&one, &large).unwrap();
+        assert_eq!(groups(&client), [(false, false), (false, true)]);
+        client.set_apart(&two.name);
+        client.client(&two, &small).unwrap();
+        assert_eq!(groups(&client), [(false, false), (false, true), (false, true)]);
+    }
+
+    #[test]
+    fn a_client_is_used_for_a_while_and_a_bounded_number_is_kept() {
+        let client = client();
+        let since = |at: usize| client.kept.lock().unwrap()[at].since;
+        client.client(&account("a", None), &HeaderMap::new()).unwrap();
+        let first = since(0);
+        client.client(&account("a", None), &HeaderMap::new()).unwrap();
+        assert_eq!(since(0), first);
+        client.kept.lock().unwrap()[0].since = first.checked_sub(RENEWED).unwrap();
+        client.client(&account("a", None), &HeaderMap::new()).unwrap();
+        assert!(since(0) > first, "it is renewed, so that it follows the host's name");
+        for n in 0..MOST_CLIENTS + 10 {
+            client.set_apart(&account(&n.to_string(), None).name);
+            client.client(&account(&n.to_string(), None), &HeaderMap::new()).unwrap();
+        }
+        assert_eq!(groups(&client).len(), MOST_CLIENTS);
+        assert_eq!(client.apart.lock().unwrap().len(), MOST_CLIENTS);
+    }
+
     fn trust(client: &Client, bundle: &str) -> Result<(), PollFailure> {
-        client.trusting(Some(&bundle.into())).map(|_| ())
+        client.client(&account("a", Some(bundle)), &HeaderMap::new()).map(|_| ())
     }
 
     #[rstest::rstest]
@@ -247,7 +382,7 @@ mod tests {
     #[case("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n", "holds a certificate")]
     #[case("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "holds a certificate")]
     fn an_unusable_bundle_names_its_key(#[case] bundle: &str, #[case] why: &str) {
-        let client = Client::new(&Options::default()).unwrap();
+        let client = client();
         let failure = trust(&client, bundle).unwrap_err();
         assert_eq!(failure.kind, FailureKind::CredentialsIncomplete);
         assert!(failure.message.starts_with(&format!("the Secret's key ca.crt {why}")), "{failure}");

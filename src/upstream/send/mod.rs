@@ -1,10 +1,15 @@
-//! The exchange with a cloud: what proves who asks ([`authenticate`]), HTTPS ([`client`]) with servers that are believed ([`trust`]) to addresses that were checked
-//! ([`dns`]). The only place of `upstream` with I/O.
+//! The exchange with a cloud: what proves who asks ([`authenticate`]), HTTPS ([`client`]) with servers that are believed
+//! ([`trust`]) to addresses that were checked ([`dns`]), by a proxy if there is one ([`proxy`]), and room for the replies
+//! ([`room`]). The only place of `upstream` with I/O.
 
 pub mod authenticate;
 pub mod client;
 pub mod dns;
+pub mod proxy;
+pub mod room;
 pub mod trust;
+
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
@@ -24,7 +29,7 @@ use client::{Call, Client};
 #[derive(Debug)]
 pub struct Sender {
     /// Where a credential may go.
-    pub allow_list: AllowList,
+    pub allow_list: Arc<AllowList>,
     /// How it gets there.
     pub client: Client,
     /// What was signed in with before.
@@ -32,15 +37,15 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends `request` as `account` and says what the reply means.
+    /// Sends `request` as `account`, for somebody in `namespace`, and says what the reply means.
     pub async fn send(
         &self,
         provider: &Provider,
         endpoint: &Endpoint,
         request: &Request,
-        account: &Account,
+        (account, namespace): (&Account, &str),
     ) -> Meaning {
-        let (reply, fetched) = match self.exchange(provider, endpoint, request, account).await {
+        let (reply, fetched) = match self.exchange(provider, endpoint, request, (account, namespace)).await {
             Ok(answered) => answered,
             Err(failure) => return Meaning { result: Err(failure), pause: None },
         };
@@ -56,15 +61,16 @@ impl Sender {
         provider: &Provider,
         endpoint: &Endpoint,
         request: &Request,
-        account: &Account,
+        (account, namespace): (&Account, &str),
     ) -> Result<(Reply, Option<SecretString>), PollFailure> {
-        let authenticator = Authenticator { allow_list: &self.allow_list, client: &self.client, tokens: &self.tokens };
+        let Self { allow_list, client, tokens } = self;
+        let authenticator = Authenticator { allow_list, client, tokens, namespace };
         let mut is_second = false;
         loop {
             let url = endpoint.url(request);
             let Signed { headers, fetched } = authenticator.sign(provider, account, &url, request).await?;
             let call = Call { url, key: "endpoint", headers, body: None };
-            let reply = self.client.send(call, provider, account.connection.ca.as_ref()).await?;
+            let reply = self.client.send(call, provider, (account, namespace)).await?;
             let is_refused = reply.status == 401 && !is_second;
             match &fetched {
                 Some(token) if is_refused && authenticator.renew(provider, account, token).await => is_second = true,

@@ -15,6 +15,8 @@ use rustls::{
     client::VerifierBuilderError,
 };
 
+use super::proxy::Proxy;
+
 /// The system has no certificate authority that can be used.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -27,19 +29,27 @@ pub struct NoAuthorities;
 pub struct System {
     verifier: Arc<WebPkiServerVerifier>,
     provider: Arc<CryptoProvider>,
+    /// The proxy, and the authorities that are believed about it alone.
+    proxy: Option<(ServerName<'static>, Arc<Added>)>,
 }
 
 impl System {
-    /// Loads them.
+    /// Loads them, and those for the `proxy`.
     ///
     /// # Errors
-    /// [`NoAuthorities`]
-    pub fn load() -> Result<Self, NoAuthorities> {
+    /// [`NoAuthorities`], or what is wrong with the proxy's.
+    pub fn load(proxy: Option<&Proxy>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let verifier = verifier(roots, &provider).map_err(|_| NoAuthorities)?;
-        Ok(Self { verifier, provider })
+        let proxy = proxy.and_then(|proxy| Some((proxy.host(), proxy.authorities.as_deref()?)));
+        let proxy = proxy.map(|(host, authorities)| {
+            let added = Added::read(authorities, &provider).map_err(|why| format!("--egress-proxy-ca-file {why}"))?;
+            let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("--egress-proxy: no name: {host}"))?;
+            Ok::<_, String>((name, Arc::new(added)))
+        });
+        Ok(Self { verifier, provider, proxy: proxy.transpose()? })
     }
 
     /// How to speak TLS: with the servers that the system trusts, and those that the PEM `bundle` adds.
@@ -110,7 +120,9 @@ impl ServerCertVerifier for Trust {
             verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         };
         let by_system = verify(&self.system.verifier);
-        let (Err(_), Some(added)) = (&by_system, &self.added) else { return by_system };
+        let of_proxy = self.system.proxy.as_ref().filter(|(name, _)| name == server_name).map(|(_, added)| &**added);
+        let added = of_proxy.or(self.added.as_ref());
+        let (Err(_), Some(added)) = (&by_system, added) else { return by_system };
         match verify(&added.verifier) {
             // Its time has been checked before its issuer and its purpose; a certificate as `openssl req -x509` makes it
             // says that it is an authority's.

@@ -85,7 +85,8 @@ impl Bed {
         let mut command = Command::new(&self.controller);
         command
             .env("KUBECONFIG", self.cluster.kubeconfig())
-            .args(["--watch-namespaces", &self.namespace, "--allow-host", "localhost", "--allow-private-addresses"])
+            .args(["--watch-namespaces", &self.namespace, "--allow-host", "localhost:*"])
+            .args(["--allow-private-addresses", "127.0.0.0/8,::1/128"])
             .args(flags);
         must(Process::spawn("controller", command))
     }

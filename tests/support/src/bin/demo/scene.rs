@@ -73,11 +73,17 @@ impl Scene {
         run(screen, &cluster, &format!("apply -f {RIGHTS}"))?;
         let kubeconfig = cluster.kubeconfig_for_service_account(NAMESPACE, ACCOUNT)?;
         let mut command = Command::new(controller()?);
-        command.env("KUBECONFIG", kubeconfig).args(["--allow-host", "localhost", "--allow-private-addresses"]);
+        command.env("KUBECONFIG", kubeconfig).args([
+            "--allow-host",
+            "localhost:*",
+            "--allow-private-addresses",
+            "127.0.0.0/8,::1/128",
+        ]);
         for (variable, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLOUDOP_")) {
             command.env_remove(variable);
         }
-        screen.command("cloudop-controller --allow-host localhost --allow-private-addresses &")?;
+        screen
+            .command("cloudop-controller --allow-host localhost:* --allow-private-addresses 127.0.0.0/8,::1/128 &")?;
         let controller = Process::spawn("controller", command)?;
         screen.line(controller.wait_for_log("started", Duration::from_secs(10))?.trim())?;
         // Last, as the clouds count an operation's age from here, and intervals follow from ages.
