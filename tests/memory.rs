@@ -107,8 +107,8 @@ fn replies() -> Vec<(&'static str, String)> {
         ("many parts", job("i", &parts(LARGEST / 6, &part))),
         ("many small parts", job("i", &parts(LARGEST / 6, &small))),
         ("a list", filled(r#"{"items":["#, |n| job(&n.to_string(), "") + ",", "]}")),
-        ("a bare list", filled("[", |n| part(n), "]")),
-        ("a cut list", filled(r#"{"items":["#, |n| part(n), "")),
+        ("a bare list", filled("[", &part, "]")),
+        ("a cut list", filled(r#"{"items":["#, part, "")),
     ]
 }
 

@@ -581,9 +581,9 @@ mod tests {
         assert!(!called(&for_y));
         limiter.finish("a", "n", later);
         assert!(called(&for_y) && !called(&for_z), "one is free");
-        let _ = full(limiter.acquire(late, later));
+        drop(full(limiter.acquire(late, later)));
         comes(&mut limiter, y, &for_y, later).unwrap();
-        let _ = full(limiter.acquire(late, later));
+        drop(full(limiter.acquire(late, later)));
         assert!(!called(&for_z), "who looks in between calls nobody");
         limiter.finish("a", "n", later);
         comes(&mut limiter, z, &for_z, later).unwrap();
@@ -594,10 +594,10 @@ mod tests {
         let (mut limiter, now) = (narrow(), Instant::now());
         let [x, gone, z] = ["x", "gone", "z"].map(|uid| asker("a", uid, false));
         assert!(limiter.acquire(x, now).is_ok());
-        let _ = full(limiter.acquire(gone, now + SECOND));
-        let _ = full(limiter.acquire(z, now + SECOND));
+        drop(full(limiter.acquire(gone, now + SECOND)));
+        drop(full(limiter.acquire(z, now + SECOND)));
         limiter.finish("a", "n", now + SECOND);
-        let _ = full(limiter.acquire(z, now + SECOND));
+        drop(full(limiter.acquire(z, now + SECOND)));
         assert!(limiter.acquire(z, now + SECOND + LATE).is_ok());
     }
 
