@@ -107,7 +107,7 @@ fn replies() -> Vec<(&'static str, String)> {
         ("many parts", job("i", &parts(LARGEST / 6, &part))),
         ("many small parts", job("i", &parts(LARGEST / 6, &small))),
         ("a list", filled(r#"{"items":["#, |n| job(&n.to_string(), "") + ",", "]}")),
-        ("a bare list", filled("[", &part, "]")),
+        ("a bare list", filled("[", part, "]")),
         ("a cut list", filled(r#"{"items":["#, part, "")),
     ]
 }
