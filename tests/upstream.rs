@@ -78,7 +78,11 @@ impl Bed {
     }
 
     async fn ask_for(&self, operation_id: &str, asker: &str, interval: Duration) -> Asked {
-        let account = self.connection.clone().into();
+        self.ask_as(self.connection.clone(), operation_id, asker, interval).await
+    }
+
+    async fn ask_as(&self, connection: Connection, operation_id: &str, asker: &str, interval: Duration) -> Asked {
+        let account = connection.into();
         let since = Instant::now();
         let question = Question {
             provider: &self.provider,
@@ -489,6 +493,44 @@ async fn a_request_looks_like_the_vendors_own() {
     assert_eq!(header("content-type"), Some("application/json"));
     assert_eq!(header("accept-encoding"), Some("identity"));
     assert!(header("user-agent").is_some_and(|agent| agent.starts_with("cloudop/")));
+}
+
+/// Six accounts ask at the same moment, the first with a token of this many bytes. What they learn.
+async fn six_accounts(bed: &Bed, token: usize) -> Vec<Result<Observation, PollFailure>> {
+    let tokens = (0..6).map(|n| if n == 0 { "x".repeat(token) } else { format!("token-{n}") });
+    let asked = tokens.map(|token| async move {
+        bed.simulator.grant_token(&token);
+        let connection = Connection { credential: ReadyToken(token.clone().into()).into(), ..bed.connection.clone() };
+        match bed.ask_as(connection, JOB, &token, Duration::ZERO).await {
+            Asked::Answered(Answer { result, .. }) => result,
+            Asked::Later(later) => panic!("{later:?}"),
+        }
+    });
+    futures::future::join_all(asked).await
+}
+
+#[tokio::test]
+async fn an_account_with_large_headers_ends_nobodys_connection_but_its_own() {
+    let bed = Bed::over(true).await;
+    bed.simulator.longest_headers(Some(8 << 10));
+    bed.simulator.latency(Duration::from_millis(200));
+    for _ in 0..2 {
+        let results = six_accounts(&bed, 20_000).await;
+        assert!(results[0].is_err(), "the cloud takes no such headers");
+        assert!(results[1..].iter().all(Result::is_ok), "{results:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_whose_connection_was_ended_has_its_own_from_then_on() {
+    let bed = Bed::over(true).await;
+    bed.simulator.longest_headers(Some(2 << 10));
+    bed.simulator.latency(Duration::from_millis(200));
+    let first = six_accounts(&bed, 3_000).await;
+    assert!(first.iter().filter(|result| result.is_err()).count() > 1, "they shared a connection: {first:?}");
+    let second = six_accounts(&bed, 3_000).await;
+    assert!(second[0].is_err(), "the cloud takes no such headers");
+    assert!(second[1..].iter().all(Result::is_ok), "{second:?}");
 }
 
 #[rstest::rstest]
