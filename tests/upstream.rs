@@ -525,6 +525,7 @@ async fn an_account_with_large_headers_ends_nobodys_connection_but_its_own() {
 async fn an_account_whose_connection_was_ended_has_its_own_from_then_on() {
     let bed = Bed::over(true).await;
     bed.simulator.longest_headers(Some(2 << 10));
+    bed.poll().await.unwrap();
     bed.simulator.latency(Duration::from_millis(200));
     let first = six_accounts(&bed, 3_000).await;
     assert!(first.iter().filter(|result| result.is_err()).count() > 1, "they shared a connection: {first:?}");

@@ -44,10 +44,9 @@ pub fn explain(error: &reqwest::Error, peer: Peer<'_>, limits: Limits) -> PollFa
     PollFailure::new(FailureKind::Unreachable, format!("{cloud} cannot be reached: {cause}"))
 }
 
-/// Whether the other end gave up the whole connection, whose other requests then fail as well.
+/// Whether a connection ended under the request. Over HTTP/2 those of others then end with it.
 pub fn is_end_of_connection(error: &reqwest::Error) -> bool {
-    find::<h2::Error>(error).is_some_and(|error| error.is_go_away() && error.is_remote())
-        || find::<hyper::Error>(error).is_some_and(|error| error.is_canceled() || error.is_closed())
+    error.is_request() && !error.is_connect() && !error.is_timeout()
 }
 
 /// What went wrong at the proxy, if it was there.
