@@ -36,7 +36,7 @@ impl Installed {
         let team = cluster.namespace("team").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let values = json!({
-            "egress": {"allowHosts": ["localhost"], "allowPrivateAddresses": true},
+            "egress": {"allowHosts": ["localhost:*"], "allowPrivateAddresses": ["127.0.0.0/8", "::1/128"]},
             "metrics": {"port": port, "bindAddress": "127.0.0.1"},
             "watch": {"namespaces": serde_json::from_str::<Value>(&watch(&team)).unwrap()},
         });

@@ -11,7 +11,10 @@ replicas: 3
 image: {registry: mirror.example.com:5000/a, repository: b, tag: v9, pullPolicy: Always}
 imagePullSecrets: [{name: mirror}]
 watch: {labelSelector: "shard notin (a,b),tier"}
-egress: {allowHosts: [api.example.com, "*.example.org"], allowPrivateAddresses: true}
+egress:
+  allowHosts: [api.example.com, "*.example.org:*"]
+  allowPrivateAddresses: [10.0.0.0/8, "fd00::/8"]
+  proxy: {url: "http://proxy.example.com:3128", credentialsSecret: proxy, caConfigMap: proxy-ca}
 polling: {requestsPerSecond: 0.5, burst: 1000000, concurrency: 128}
 traces: {endpoint: "http://collector:4318"}
 log: {format: text, filter: "info,cloudop=debug"}
@@ -25,7 +28,7 @@ tolerations: [{key: dedicated, operator: Exists, effect: NoSchedule}]
 affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: g, operator: Exists}]}]}}}
 podDisruptionBudget: {maxUnavailable: 50%}
 networkPolicy:
-  enabled: true
+  egress: true
   apiServerPorts: [443, 16443]
   metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
   extraEgress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 8443}]}]
@@ -69,7 +72,7 @@ fn arguments(objects: &[Value]) -> Vec<&str> {
 
 #[rstest]
 #[case::defaults("cloudop", "", &[
-    "ClusterRole*3", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "PrometheusRule",
+    "ClusterRole*3", "ClusterRoleBinding", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
     "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
 ])]
 #[case::everything("cloudop", EVERYTHING, &[
@@ -77,34 +80,34 @@ fn arguments(objects: &[Value]) -> Vec<&str> {
     "PrometheusRule", "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
 ])]
 #[case::namespaces("cloudop", "{watch: {namespaces: [team-a, team-b]}, rbac: {aggregate: false}}", &[
-    "Deployment", "PodDisruptionBudget", "PrometheusRule", "Role*3", "RoleBinding*3", "Service", "ServiceAccount",
+    "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Role*3", "RoleBinding*3", "Service", "ServiceAccount",
     "ServiceMonitor",
 ])]
 #[case::others_permissions(
     "cloudop",
     "{serviceAccount: {create: false, name: mine}, rbac: {create: false, aggregate: false}}",
-    &["Deployment", "PodDisruptionBudget", "PrometheusRule", "Service", "ServiceMonitor"],
+    &["Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Service", "ServiceMonitor"],
 )]
 #[case::one_of_two_shards(
     "cloudop-b",
     "{watch: {labelSelector: shard=b}, rbac: {aggregate: false}, metrics: {prometheusRule: {enabled: false}}}",
-    &["ClusterRole", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "Service",
+    &["ClusterRole", "ClusterRoleBinding", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Role", "RoleBinding", "Service",
       "ServiceAccount", "ServiceMonitor"],
 )]
 #[case::small(
     "x",
-    "{replicas: 1, podDisruptionBudget: {enabled: false}, topologySpreadConstraints: [], resources: {requests: null, \
+    "{replicas: 1, podDisruptionBudget: {enabled: false}, topologySpreadConstraints: [], networkPolicy: {ingress: false}, resources: {requests: null, \
      limits: null}, rbac: {aggregate: false}, metrics: {serviceMonitor: {enabled: false}, prometheusRule: {enabled: false}}}",
     &["ClusterRole", "ClusterRoleBinding", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount"],
 )]
 #[case::longest_names(
     "a123456789-123456789-123456789-123456789-123456789-xy",
     "{nameOverride: b123456789-123456789-123456789-123456789-123456789-123456789-xy, rbac: {aggregate: false}}",
-    &["ClusterRole", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "PrometheusRule", "Role",
+    &["ClusterRole", "ClusterRoleBinding", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Role",
       "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor"],
 )]
 #[case::digest("cloudop", "{image: {registry: '', digest: 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'}}", &[
-    "ClusterRole*3", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "PrometheusRule",
+    "ClusterRole*3", "ClusterRoleBinding", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
     "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
 ])]
 fn the_api_server_takes_what_is_rendered(#[case] release: &str, #[case] values: &str, #[case] expected: &[&str]) {
@@ -177,8 +180,11 @@ fn values_become_flags() {
 
     let all = [
         "--watch-label-selector=shard notin (a,b),tier",
-        "--allow-host=api.example.com,*.example.org",
-        "--allow-private-addresses",
+        "--allow-host=api.example.com,*.example.org:*",
+        "--allow-private-addresses=10.0.0.0/8,fd00::/8",
+        "--egress-proxy=http://proxy.example.com:3128",
+        "--egress-proxy-credentials-file=/etc/cloudop/proxy-credentials/credentials",
+        "--egress-proxy-ca-file=/etc/cloudop/proxy-ca/ca.crt",
         "--requests-per-second=0.5",
         "--burst=1000000",
         "--concurrency=128",
@@ -190,6 +196,45 @@ fn values_become_flags() {
     assert_eq!(arguments(&objects("shard", "n", EVERYTHING)), expected);
     let namespaces = objects("cloudop", "n", "{watch: {namespaces: [team-a, team-b]}}");
     assert!(arguments(&namespaces).contains(&"--watch-namespaces=team-a,team-b"));
+}
+
+#[test]
+fn the_files_of_a_proxy_are_mounted_where_the_flags_say() {
+    let objects = objects("cloudop", "n", EVERYTHING);
+    let mounts = &container(&objects)["volumeMounts"];
+    let path = |name: &str| {
+        mounts.as_array().unwrap().iter().find(|mount| mount["name"] == name).unwrap()["mountPath"].clone()
+    };
+    assert_eq!(path("proxy-credentials"), "/etc/cloudop/proxy-credentials");
+    assert_eq!(path("proxy-ca"), "/etc/cloudop/proxy-ca");
+    assert_eq!(path("ca"), "/etc/ca", "the user's own stay");
+    let volumes = &of_kind(&objects, "Deployment")["spec"]["template"]["spec"]["volumes"];
+    assert_eq!(volumes[0]["secret"]["secretName"], "proxy");
+    assert_eq!(volumes[1]["configMap"]["name"], "proxy-ca");
+}
+
+#[test]
+fn only_what_goes_to_the_metrics_is_let_in_and_on_request_only_what_is_needed_out() {
+    let types = |values: &str| -> Option<Value> {
+        let objects = objects("cloudop", "n", values);
+        let policy = objects.iter().find(|object| object["kind"] == "NetworkPolicy")?;
+        let spec = &policy["spec"];
+        assert_eq!(spec["egress"].is_array(), spec["policyTypes"].to_string().contains("Egress"));
+        Some(spec["policyTypes"].clone())
+    };
+    assert_eq!(types(""), Some(json!(["Ingress"])));
+    assert_eq!(types("networkPolicy: {egress: true}"), Some(json!(["Ingress", "Egress"])));
+    assert_eq!(types("networkPolicy: {ingress: false, egress: true}"), Some(json!(["Egress"])));
+    assert_eq!(types("networkPolicy: {ingress: false}"), None);
+}
+
+#[test]
+fn the_right_to_read_secrets_can_be_left_to_others() {
+    let rules = |values: &str, kind: &str| of_kind(&objects("cloudop", "n", values), kind)["rules"].to_string();
+    for (watch, kind) in [("", "ClusterRole"), (", watch: {namespaces: [team-a]}", "Role")] {
+        assert!(rules(&format!("{{rbac: {{aggregate: false}}{watch}}}"), kind).contains("secrets"));
+        assert!(!rules(&format!("{{rbac: {{aggregate: false, secrets: false}}{watch}}}"), kind).contains("secrets"));
+    }
 }
 
 #[test]

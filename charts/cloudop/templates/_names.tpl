@@ -56,3 +56,41 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "cloudop.runbookUrl" -}}
 {{- default (printf "%s/docs/operations" .Chart.Home) .Values.metrics.prometheusRule.runbookUrl }}
 {{- end }}
+
+{{/* What the proxy's files are mounted from. */}}
+{{- define "cloudop.proxyVolumes" -}}
+{{- with .Values.egress.proxy }}
+{{- if and .url .credentialsSecret }}
+- name: proxy-credentials
+  secret:
+    secretName: {{ .credentialsSecret }}
+    items:
+      - key: credentials
+        path: credentials
+{{- end }}
+{{- if and .url .caConfigMap }}
+- name: proxy-ca
+  configMap:
+    name: {{ .caConfigMap }}
+    items:
+      - key: ca.crt
+        path: ca.crt
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where they are. */}}
+{{- define "cloudop.proxyMounts" -}}
+{{- with .Values.egress.proxy }}
+{{- if and .url .credentialsSecret }}
+- name: proxy-credentials
+  mountPath: /etc/cloudop/proxy-credentials
+  readOnly: true
+{{- end }}
+{{- if and .url .caConfigMap }}
+- name: proxy-ca
+  mountPath: /etc/cloudop/proxy-ca
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- end }}
