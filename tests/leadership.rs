@@ -246,7 +246,10 @@ fn probes_and_metrics_tell_the_leader_from_the_one_that_waits() {
     replicas.bed.simulator.advance(&key);
     replicas.bed.until_reason("job", "Succeeded", "OperationSucceeded");
     let ended = "cloudop_operation_duration_seconds_count{provider=\"otcCceJob\",result=\"OperationSucceeded\"} 1";
-    assert!(first.get("/metrics").unwrap().1.contains(ended));
+    eventually(Duration::from_secs(10), "the end is counted", || {
+        let metrics = first.get("/metrics").map_err(|error| error.to_string())?.1;
+        if metrics.contains(ended) { Ok(()) } else { Err(metrics) }
+    });
 }
 
 #[test]
