@@ -38,7 +38,7 @@ fn installs_upgrades_and_leaves_the_operations_alone() {
 
     helm(&["upgrade", "cloudop", &chart(), "--set", "replicas=3"]);
     assert_eq!(get("deployment/cloudop", ".spec.replicas"), "3");
-    assert_eq!(get(crd, short_names), r#"["cloudop"]"#, "the definition is upgraded with the release");
+    assert_eq!(get(crd, short_names), r#"["cloudop"]"#, "the CRD is upgraded with the release");
 
     helm(&["uninstall", "cloudop"]);
     let gone = cluster.kubectl(&["get", "deployment/cloudop", "--namespace", &namespace]).unwrap();

@@ -273,13 +273,13 @@ fn without_the_prometheus_operator_there_is_nothing_for_it() {
 }
 
 #[test]
-fn the_definition_is_the_one_in_crds() {
+fn the_crd_is_the_one_in_crds() {
     let objects = objects("cloudop", "n", "");
-    let definition = of_kind(&objects, "CustomResourceDefinition");
+    let crd = of_kind(&objects, "CustomResourceDefinition");
     let original = documents(&crate::read("crds/cloudop.dev_cloudoperations.yaml")).remove(0);
-    assert_eq!(with_floats(&definition["spec"]), with_floats(&original["spec"]));
-    assert_eq!(definition["metadata"]["name"], original["metadata"]["name"]);
-    assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    assert_eq!(with_floats(&crd["spec"]), with_floats(&original["spec"]));
+    assert_eq!(crd["metadata"]["name"], original["metadata"]["name"]);
+    assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
     let disposable = self::objects("cloudop", "n", "{crds: {keep: false}}");
     assert_eq!(of_kind(&disposable, "CustomResourceDefinition")["metadata"]["annotations"], Value::Null);
 }

@@ -48,9 +48,9 @@ impl Deref for Cluster {
 impl Bed {
     /// A namespace with the Secret [`SECRET`], which leads to a simulator; `controller` is the controller's binary.
     pub fn new(controller: impl Into<PathBuf>) -> Self {
-        static DEFINITION: Once = Once::new();
+        static CRD: Once = Once::new();
         let cluster = ControlPlane::shared();
-        DEFINITION.call_once(|| define(cluster));
+        CRD.call_once(|| define(cluster));
         Self::within(Cluster::Shared(cluster), controller.into())
     }
 
@@ -171,11 +171,11 @@ impl Bed {
     }
 }
 
-/// Installs the definition of CloudOperations, in place of whatever it was.
+/// Installs the CRD, in place of whatever it was.
 pub fn define(cluster: &ControlPlane) {
-    let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds");
-    let definition = definition.to_string_lossy();
-    let _ = must(cluster.kubectl_ok(&["apply", "--server-side", "--force-conflicts", "-f", &definition]));
+    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds");
+    let crds = crds.to_string_lossy();
+    let _ = must(cluster.kubectl_ok(&["apply", "--server-side", "--force-conflicts", "-f", &crds]));
     must(cluster.wait_until_established("cloudoperations.cloudop.dev"));
 }
 

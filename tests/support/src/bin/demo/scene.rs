@@ -51,7 +51,7 @@ impl Scene {
         let url = simulator.url();
         screen.line(&format!("listening on {url}"))?;
 
-        screen.step("The definition of CloudOperation, and the credentials for each cloud")?;
+        screen.step("The CRD of CloudOperation, and the credentials for each cloud")?;
         run(screen, &cluster, "apply --server-side -f crds/")?;
         screen.command(&format!("for cloud in {}; do", CAST.map(|role| role.secret).join(" ")))?;
         screen.line("    kubectl create secret generic $cloud --from-file=ca.crt=simulator-ca.pem \\")?;
