@@ -238,7 +238,9 @@ fn weigh((namespace, name): &Key, reading: &Reading) -> u32 {
 /// The keys of a Secret that is meant for a cloud.
 fn pick(name: &str, secret: &Secret) -> Result<SecretKeys, PollFailure> {
     let data = secret.data.as_ref();
-    let keys = SecretKeys::new(name, |key| data.and_then(|data| data.get(key)).map(|value| value.0.as_slice()));
+    let of_methods = METHODS.iter().flat_map(|method| method.keys.iter().chain(method.optional)).copied();
+    let keys =
+        SecretKeys::new(name, of_methods, |key| data.and_then(|data| data.get(key)).map(|value| value.0.as_slice()));
     match secret.type_.as_deref().filter(|kind| BUILT_IN_TYPES.contains(kind)) {
         Some(kind) => Err(keys.failure(&format!(
             "is of type {kind}, which is Kubernetes' own and goes to no cloud: put the credentials into a Secret of \

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::methods::METHODS;
 use crate::observation::{FailureKind, PollFailure};
 
 /// The keys that every sign-in method shares.
@@ -31,10 +30,15 @@ enum Value {
 }
 
 impl SecretKeys {
-    /// The keys of the Secret `name` that `get` gives the value of.
-    pub fn new<'a>(name: &str, get: impl Fn(&str) -> Option<&'a [u8]>) -> Self {
-        let of_methods = METHODS.iter().flat_map(|method| method.keys.iter().chain(method.optional));
-        let values = COMMON.iter().chain(of_methods).filter_map(|key| Some((*key, read(key, get(key)?))));
+    /// The keys of the Secret `name` that `get` gives the value of: those that every sign-in method shares, and those
+    /// `of_methods`.
+    pub fn new<'a>(
+        name: &str,
+        of_methods: impl Iterator<Item = &'static str>,
+        get: impl Fn(&str) -> Option<&'a [u8]>,
+    ) -> Self {
+        let all = COMMON.iter().copied().chain(of_methods);
+        let values = all.filter_map(|key| Some((key, read(key, get(key)?))));
         Self { name: name.to_owned(), values: values.collect() }
     }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ahash::HashMap;
 use futures::channel::mpsc;
+use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt, Stream, StreamExt};
 use kube::runtime::scheduler::{ScheduleRequest, scheduler};
@@ -149,6 +150,30 @@ async fn either<T>(mut first: impl Stream<Item = T> + Unpin, mut second: impl St
     }
 }
 
+/// Those that are to come again.
+struct Returns<K> {
+    at_times: mpsc::UnboundedSender<ScheduleRequest<K>>,
+    /// Much smaller than looks.
+    when_over: FuturesUnordered<BoxFuture<'static, K>>,
+}
+
+impl<K: Send + 'static> Returns<K> {
+    fn plan(&self, object: K, requeue: Requeue) {
+        match requeue {
+            Requeue::Never => {}
+            Requeue::After(wait) => {
+                if let Some(run_at) = Instant::from(clock::monotonic()).checked_add(wait) {
+                    // The other end is in the same function.
+                    let _ = self.at_times.unbounded_send(ScheduleRequest { message: object, run_at });
+                }
+            }
+            Requeue::WhenOver { landing, at_latest } => {
+                self.when_over.push(tokio::time::timeout(at_latest, landing).map(|_| object).boxed());
+            }
+        }
+    }
+}
+
 /// Who is looked at, and how.
 pub(super) trait Look<K> {
     /// Whether it has never had an answer.
@@ -163,7 +188,7 @@ pub(super) trait Look<K> {
 
 /// Takes a `look` at each object when it changes, and again when the look before said, `at_once` at most. None is begun
 /// before `ready`, nor after `stop`, when those under way go on to their end.
-pub(super) async fn run<K: Clone + Eq + Hash>(
+pub(super) async fn run<K: Clone + Eq + Hash + Send + 'static>(
     changes: impl Stream<Item = K>,
     ready: impl Future,
     at_once: u16,
@@ -171,32 +196,18 @@ pub(super) async fn run<K: Clone + Eq + Hash>(
     stop: impl Future<Output = ()>,
     progress: &Turns,
 ) {
-    let (again, returns) = mpsc::unbounded();
-    let schedule = |object, wait| {
-        if let Some(run_at) = Instant::from(clock::monotonic()).checked_add(wait) {
-            // The other end is here, too.
-            let _ = again.unbounded_send(ScheduleRequest { message: object, run_at });
-        }
-    };
+    let (at_times, times) = mpsc::unbounded();
+    let mut returns = Returns { at_times, when_over: FuturesUnordered::new() };
     let news = changes.map(|object| ScheduleRequest { message: object, run_at: clock::monotonic().into() });
-    let mut due = pin!(scheduler(stream::select(news, returns)));
-    let (mut is_ready, mut line) = (false, Line::new());
-    // Looks and, much smaller, those that wait for somebody else's request.
-    let (mut under_way, mut waiting) = (FuturesUnordered::new(), FuturesUnordered::new());
-    let wait = |waiting: &FuturesUnordered<_>, object, requeue| match requeue {
-        Requeue::Never => {}
-        Requeue::After(wait) => schedule(object, wait),
-        Requeue::WhenOver { landing, at_latest } => {
-            waiting.push(tokio::time::timeout(at_latest, landing).map(|_| object));
-        }
-    };
+    let mut due = pin!(scheduler(stream::select(news, times)));
+    let (mut is_ready, mut line, mut under_way) = (false, Line::new(), FuturesUnordered::new());
     let turns = async {
         let mut ready = pin!(ready);
         loop {
             // Most looks wait for nothing, and much else runs in the same task.
             tokio::task::consume_budget().await;
             let may_begin = is_ready && line.busy < usize::from(at_once);
-            let come = either(&mut due, &mut waiting);
+            let come = either(&mut due, &mut returns.when_over);
             // All whose time has come join the line before any begins, and who has begun goes on before the next does:
             // one glance then shows that an equal request is under way.
             tokio::select! {
@@ -209,14 +220,14 @@ pub(super) async fn run<K: Clone + Eq + Hash>(
                 Some((object, requeue)) = under_way.next() => {
                     progress.moved(!line.is_empty());
                     let is_again = line.end(&object);
-                    wait(&waiting, object, if is_again { Requeue::After(Duration::ZERO) } else { requeue });
+                    returns.plan(object, if is_again { Requeue::After(Duration::ZERO) } else { requeue });
                 }
                 Some(object) = async { line.begin() }, if may_begin => {
                     progress.moved(!line.is_empty());
                     match look.glance(&object) {
                         Some(requeue) => {
                             line.end(&object);
-                            wait(&waiting, object, requeue);
+                            returns.plan(object, requeue);
                         }
                         None => under_way.push(look.look(object.clone()).map(|requeue| (object, requeue))),
                     }
