@@ -393,7 +393,7 @@ async fn without_the_authority_nothing_is_sent(
 async fn an_internal_address_is_refused_before_a_connection(#[case] host: &str, #[case] words: &str) {
     let mut bed = Bed::with(Options { allow_private_addresses: Vec::new(), ..options() }).await;
     bed.connection.endpoint = format!("https://{host}:{}", bed.simulator.port());
-    let failure = bed.failure().await;
+    let failure = bed.poll().await.unwrap_err();
     assert_eq!(failure.kind, EndpointRefused, "{failure}");
     assert!(failure.message.contains(words), "{failure}");
     assert!(failure.message.contains("the Secret's key endpoint"), "{failure}");
