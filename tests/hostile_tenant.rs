@@ -148,7 +148,13 @@ fn longest_gap(bed: &Bed, part: &str, start: Instant) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_tenant_harms_nobody_but_itself() {
-    let bed = tokio::task::spawn_blocking(|| Bed::alone(env!("CARGO_BIN_EXE_cloudop-controller"))).await.unwrap();
+    let bed = tokio::task::spawn_blocking(|| Bed::alone(env!("CARGO_BIN_EXE_cloudop-controller")));
+    let mut bed = bed.await.unwrap();
+    // All of a host's accounts share a connection of HTTP/2.
+    let http2 = cloudop_simulator::Options { http2: true, ..cloudop_simulator::Options::default() };
+    bed.simulator = Simulator::start_with(http2).await.unwrap();
+    bed.simulator.grant_token(TOKEN);
+    bed.secret(SECRET, &[("token", TOKEN)]);
     let [hostile, resting] = ["hostile", "resting"].map(|name| bed.cluster.namespace(name).unwrap());
     let own = Simulator::start().await.unwrap();
     bed.simulator.longest_headers(Some(LONGEST_HEADERS));
