@@ -18,6 +18,10 @@ use super::reconcile::{glance, reconcile};
 use super::relist;
 use crate::api::{CloudOperation, REQUESTED_AT};
 
+/// How many objects are listed at once where the API server does not stream them: their users may put a quarter of a
+/// megabyte of annotations on each.
+const PAGE: u32 = 100;
+
 /// Which CloudOperations one controller watches.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
@@ -40,6 +44,7 @@ pub async fn run(
         None => Api::all(watch_client),
     };
     let mut config = watcher::Config { label_selector: watched.label_selector, ..watcher::Config::default() };
+    config = config.page_size(PAGE);
     if relist::is_streamed(&api).await {
         config = config.streaming_lists();
     }
