@@ -56,8 +56,7 @@ lint: toolchain ## formatting, and clippy with warnings denied
 generate: toolchain ## writes what is made from the code: crds/ and docs/metrics.md
 	@mkdir -p $(GENERATED)crds $(GENERATED)docs
 	@$(CARGO) build --quiet --bin crdgen --bin metricsgen
-	@$(CARGO) run --quiet --bin crdgen >$(GENERATED)crds/.new
-	@mv $(GENERATED)crds/.new $(GENERATED)crds/cloudop.dev_cloudoperations.yaml
+	@$(CARGO) run --quiet --bin crdgen $(GENERATED)crds
 	@$(CARGO) run --quiet --bin metricsgen >$(GENERATED)docs/.new
 	@mv $(GENERATED)docs/.new $(GENERATED)docs/metrics.md
 

@@ -1,5 +1,6 @@
 //! From a Secret to an [`Account`]; the only reader of Secrets.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use crate::auth::secret_keys::SecretKeys;
 use crate::auth::{Account, CaBundle, Connection, Credential};
 use crate::clock;
 use crate::observation::{FailureKind, PollFailure};
-use crate::provider::{IdentityService, Provider};
+use crate::provider::{CloudApi, IdentityService};
 
 /// How long a Secret that was read is used without being read again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -85,7 +86,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn load(&self, provider: &Provider) -> Loaded {
+    fn load(&self, provider: &dyn CloudApi) -> Loaded {
         let account = match &self.contents {
             Ok(contents) => contents.account(provider),
             Err(failure) => Err(failure.clone()),
@@ -112,8 +113,8 @@ struct Contents {
     known: Mutex<Known>,
 }
 
-/// A provider's name and the API's base URL: all that an account depends on beside the Secret.
-type Destination = (&'static str, String);
+/// A provider's name, its revision and the API's base URL: all that an account depends on beside the Secret.
+type Destination = (Cow<'static, str>, Option<Arc<str>>, String);
 
 /// What was worked out. Hundreds of regions may use one Secret: what is long is shared by their accounts, and what is
 /// left of an account takes less than the object that asks for it.
@@ -133,21 +134,21 @@ impl Contents {
 
     /// # Errors
     /// [`FailureKind::CredentialsIncomplete`] with a message that names the key at fault.
-    fn account(&self, provider: &Provider) -> Result<Arc<Account>, PollFailure> {
+    fn account(&self, provider: &dyn CloudApi) -> Result<Arc<Account>, PollFailure> {
         let endpoint = match endpoint(&self.keys, provider) {
             Ok(endpoint) => endpoint,
             // What is wrong with the credential itself is said first.
             Err(failure) => {
-                let method = choose(&self.keys, provider.sign_in().methods, provider.cloud())?;
+                let method = choose(&self.keys, &provider.sign_in().methods, provider.cloud())?;
                 return Err((method.read)(&self.keys).err().unwrap_or(failure));
             }
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let destination = (provider.name(), endpoint);
+        let destination = (provider.name(), provider.revision().cloned(), endpoint);
         if let Some(account) = known.accounts.get(&destination) {
             return Ok(Arc::clone(account));
         }
-        let connection = connect(&self.keys, &destination.1, provider, &mut known)?;
+        let connection = connect(&self.keys, &destination.2, provider, &mut known)?;
         let account = Arc::new(Account::from(connection));
         known.accounts.insert(destination, Arc::clone(&account));
         Ok(account)
@@ -180,7 +181,7 @@ impl Secrets {
         &self,
         namespace: &str,
         name: &str,
-        provider: &Provider,
+        provider: &dyn CloudApi,
         freshness: Freshness,
     ) -> Result<Loaded, Arc<kube::Error>> {
         let key = (namespace.to_owned(), name.to_owned());
@@ -251,7 +252,7 @@ fn pick(name: &str, secret: &Secret) -> Result<SecretKeys, PollFailure> {
 }
 
 /// Base URL of the API, if the Secret says that its credentials may be sent there.
-fn endpoint(keys: &SecretKeys, provider: &Provider) -> Result<String, PollFailure> {
+fn endpoint(keys: &SecretKeys, provider: &dyn CloudApi) -> Result<String, PollFailure> {
     let given = keys.text("endpoint")?;
     let Some(endpoint) = given.map(str::to_owned).or_else(|| provider.endpoint()) else {
         let what = format!("is missing; the host of {} does not follow from the spec", provider.cloud());
@@ -259,7 +260,7 @@ fn endpoint(keys: &SecretKeys, provider: &Provider) -> Result<String, PollFailur
     };
     let name = provider.name();
     match keys.text("provider")? {
-        Some(names) if names.split(',').any(|one| one.trim() == name) => Ok(endpoint),
+        Some(_) if names(keys, &name)? => Ok(endpoint),
         Some(_) => Err(keys.incomplete(
             "provider",
             &format!("does not name {name}: add it, with a comma between the names, or refer to another Secret"),
@@ -272,11 +273,16 @@ fn endpoint(keys: &SecretKeys, provider: &Provider) -> Result<String, PollFailur
     }
 }
 
+/// Whether the Secret's key provider names `name`.
+fn names(keys: &SecretKeys, name: &str) -> Result<bool, PollFailure> {
+    Ok(keys.text("provider")?.is_some_and(|names| names.split(',').any(|one| one.trim() == name)))
+}
+
 /// How the API of `provider` at `endpoint` is reached with what is in `keys`.
 fn connect(
     keys: &SecretKeys,
     endpoint: &str,
-    provider: &Provider,
+    provider: &dyn CloudApi,
     known: &mut Known,
 ) -> Result<Connection, PollFailure> {
     if known.iam_endpoint.is_none() {
@@ -287,7 +293,7 @@ fn connect(
     }
     let (iam_endpoint, ca) = (known.iam_endpoint.clone(), known.ca.clone());
     let sign_in = provider.sign_in();
-    let method = choose(keys, sign_in.methods, provider.cloud())?;
+    let method = choose(keys, &sign_in.methods, provider.cloud())?;
     let credential = match known.credentials.get(method.name) {
         Some(credential) => credential.clone(),
         None => {
@@ -301,23 +307,16 @@ fn connect(
         return Err(keys.incomplete(key, &what));
     }
     if let (Proof::SignIn(_), Some(service), None) = (credential.proof(), &sign_in.identity_service, &iam_endpoint)
-        && !serves(service, endpoint)
+        && let Some((key, what)) = misses_consent(service, endpoint, provider, keys, &credential)?
     {
-        let what = format!(
-            "is missing; endpoint is outside {}, whose identity service would get {}: add the address of the identity \
-             service that belongs to endpoint",
-            service.domain,
-            credential.keys()
-        );
-        return Err(keys.incomplete("iamEndpoint", &what));
+        return Err(keys.incomplete(key, &what));
     }
     Ok(Connection { endpoint: endpoint.to_owned(), iam_endpoint, ca, credential })
 }
 
 /// The one method that the cloud takes and whose keys are all there.
 fn choose(keys: &SecretKeys, taken: &[&str], cloud: &str) -> Result<&'static Method, PollFailure> {
-    let is_taken = |(at, method): &(usize, &'static Method)| *at == 0 || taken.contains(&method.name);
-    let methods: Vec<&Method> = METHODS.iter().enumerate().filter(is_taken).map(|(_, method)| method).collect();
+    let methods: Vec<&Method> = METHODS.iter().filter(|method| taken.contains(&method.name)).collect();
     let is_complete = |method: &&&Method| method.keys.iter().all(|key| keys.has(key));
     let complete: Vec<&Method> = methods.iter().filter(is_complete).copied().collect();
     let sets = |methods: &[&Method], between| {
@@ -343,11 +342,44 @@ fn choose(keys: &SecretKeys, taken: &[&str], cloud: &str) -> Result<&'static Met
     }
 }
 
-/// Whether the API at `endpoint` is in the domain of the identity service. What is no URL is refused elsewhere.
-fn serves(service: &IdentityService, endpoint: &str) -> bool {
+/// The key that the Secret lacks for its credential to be sent to the identity `service`, and why.
+fn misses_consent(
+    service: &IdentityService,
+    endpoint: &str,
+    provider: &dyn CloudApi,
+    keys: &SecretKeys,
+    credential: &Credential,
+) -> Result<Option<(&'static str, String)>, PollFailure> {
+    let (name, keys_sent) = (provider.name(), credential.keys());
+    Ok(match &service.domain {
+        _ if service.url.is_empty() => {
+            let what = format!("is missing; {} signs in at an identity service: add its address", provider.cloud());
+            Some(("iamEndpoint", what))
+        }
+        Some(domain) if !serves(domain, endpoint) => {
+            let what = format!(
+                "is missing; endpoint is outside {domain}, whose identity service would get {keys_sent}: add the address \
+                 of the identity service that belongs to endpoint"
+            );
+            Some(("iamEndpoint", what))
+        }
+        None if !names(keys, &name)? => {
+            let what = format!(
+                "is missing; {keys_sent} would be sent to {}, which profile {name} names: add provider with the value \
+                 {name}, or iamEndpoint with another address",
+                service.url
+            );
+            Some(("provider", what))
+        }
+        _ => None,
+    })
+}
+
+/// Whether the API at `endpoint` is in the `domain`. What is no URL is refused elsewhere.
+fn serves(domain: &str, endpoint: &str) -> bool {
     let Ok(url) = Url::parse(endpoint) else { return true };
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    host.strip_suffix(service.domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -360,6 +392,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::provider::Provider;
 
     fn provider(name: &str) -> Provider {
         let spec = match name {
@@ -382,7 +415,8 @@ mod tests {
     }
 
     fn account(secret: &Secret, provider: &Provider) -> Result<Arc<Account>, String> {
-        let account = pick("cloud", secret).and_then(|keys| Contents::new(keys).account(provider));
+        let api = provider.built_in().unwrap();
+        let account = pick("cloud", secret).and_then(|keys| Contents::new(keys).account(api));
         account.map_err(|failure| {
             assert_eq!(failure.kind, FailureKind::CredentialsIncomplete);
             failure.message
@@ -568,9 +602,9 @@ mod tests {
     #[test]
     fn every_method_that_a_provider_takes_is_in_the_table() {
         for name in ["numspot", "cce", "ucs", "otc", "sber"] {
-            let sign_in = provider(name).sign_in();
+            let sign_in = provider(name).built_in().unwrap().sign_in();
             assert!(!sign_in.methods.is_empty());
-            for method in sign_in.methods {
+            for method in sign_in.methods.iter() {
                 assert!(METHODS.iter().any(|row| row.name == *method), "{name}: {method}");
             }
         }
@@ -587,7 +621,8 @@ mod tests {
         let contents = Contents::new(keys);
         let account = |n: usize| {
             let spec = json!({"otcCceJob": {"region": format!("eu-{n}"), "projectId": "p"}});
-            contents.account(&serde_json::from_value(spec).unwrap()).unwrap()
+            let provider: Provider = serde_json::from_value(spec).unwrap();
+            contents.account(provider.built_in().unwrap()).unwrap()
         };
         let (first, all) = (account(0), (0..400).map(account).collect::<Vec<_>>());
         assert!(Arc::ptr_eq(&first, &all[0]), "the same region is the same account");
@@ -651,8 +686,9 @@ mod tests {
         let (server, client) = ApiServer::start().await;
         let secrets = Secrets::new(client);
         let provider = provider("otc");
+        let provider = provider.built_in().unwrap();
         let all = async || {
-            let load = || secrets.load("n", "s", &provider, Freshness::FifteenSeconds);
+            let load = || secrets.load("n", "s", provider, Freshness::FifteenSeconds);
             let loaded = futures::future::join_all((0..400).map(|_| load())).await;
             let mut loaded: Vec<Loaded> = loaded.into_iter().map(Result::unwrap).collect();
             assert!(loaded.iter().all(|one| one.version == loaded[0].version));
@@ -689,10 +725,11 @@ mod tests {
         let (server, client) = ApiServer::start().await;
         let secrets = Secrets::with_capacity(client, 1 << 20);
         let provider = provider("otc");
+        let provider = provider.built_in().unwrap();
         server.put("1", &"t".repeat(32 << 10));
         for n in 0..40 {
             let load = || async {
-                secrets.load("n", &format!("s{n}"), &provider, Freshness::Minute).await.unwrap().account.unwrap()
+                secrets.load("n", &format!("s{n}"), provider, Freshness::Minute).await.unwrap().account.unwrap()
             };
             load().await;
             secrets.read.run_pending_tasks().await;

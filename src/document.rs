@@ -263,18 +263,25 @@ impl<'a> Json<'a> {
         self.node().key.map(|key| key.in_text(&self.document.texts))
     }
 
-    /// The value at a path of keys joined by ".", absent also where it is null. A key is looked for as written, then
-    /// in any other case: the same field is spelt `subJobs` and `subjobs` across versions of one API.
+    /// The value at a path of keys joined by ".", absent also where it is null.
     pub fn get(self, path: &str) -> Option<Json<'a>> {
-        let mut here = self;
-        for key in path.split('.') {
-            if !here.is_object() {
-                return None;
-            }
-            let named = |test: &dyn Fn(&str) -> bool| here.children().find(|c| c.key().is_some_and(test));
-            here = named(&|k| k == key).or_else(|| named(&|k| k.eq_ignore_ascii_case(key)))?;
+        let value = path.split('.').try_fold(self, Self::member)?;
+        (!value.is_null()).then_some(value)
+    }
+
+    /// The member `key` of an object, which may be null. It is looked for as written, then in any other case: the same
+    /// field is spelt `subJobs` and `subjobs` across versions of one API.
+    pub fn member(self, key: &str) -> Option<Json<'a>> {
+        let named = |test: &dyn Fn(&str) -> bool| self.children().find(|c| c.key().is_some_and(test));
+        if !self.is_object() {
+            return None;
         }
-        (!matches!(here.node().value, Value::Null)).then_some(here)
+        named(&|k| k == key).or_else(|| named(&|k| k.eq_ignore_ascii_case(key)))
+    }
+
+    /// Whether this is null.
+    pub fn is_null(self) -> bool {
+        matches!(self.node().value, Value::Null)
     }
 
     /// Whether this is an object.
@@ -301,6 +308,11 @@ impl<'a> Json<'a> {
     /// The members of an array; none for anything else.
     pub fn items(self) -> impl Iterator<Item = Json<'a>> {
         self.is_array().then(|| self.children()).into_iter().flatten()
+    }
+
+    /// The members of an array or the values of an object; none for anything else.
+    pub fn values(self) -> impl Iterator<Item = Json<'a>> {
+        (self.is_array() || self.is_object()).then(|| self.children()).into_iter().flatten()
     }
 
     /// The text, where this is a string.

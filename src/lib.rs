@@ -4,14 +4,15 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`api`] | the CloudOperation resource: spec, status, conditions, defaults; no behaviour |
+//! | [`api`] | the resources: spec, status, conditions, defaults; no behaviour |
 //! | [`controller`] | the shell: watches objects, asks clouds, writes statuses; reads the clock |
 //! | [`decision`], [`schedule`] | the core: what a status becomes, and when to poll next; pure |
 //! | [`observation`] | what a cloud said about an operation, in words all clouds share |
-//! | [`provider`] | the clouds' APIs, one small file each; pure |
+//! | [`provider`] | the clouds' APIs that are built in, one small file each; pure |
+//! | [`profile`] | the APIs that are described: an OperationProfile made ready to use; pure |
 //! | [`credentials`], [`auth`] | a Secret, and what its credential becomes on the wire |
 //! | [`upstream`] | the one way out to a cloud |
-//! | [`document`], [`time`], [`wording`] | a reply's JSON, times and texts, made safe to use; pure |
+//! | [`document`], [`time`], [`wording`], [`hosts`] | a reply's JSON, times, texts and names, made safe to use; pure |
 //! | [`clock`] | the two clocks |
 //! | [`metrics`], [`server`] | what is counted, and where it is served |
 //! | [`traces`] | polls as spans, for a collector |
@@ -41,8 +42,10 @@ pub mod credentials;
 pub mod decision;
 pub mod document;
 mod events;
+pub mod hosts;
 pub mod metrics;
 pub mod observation;
+pub mod profile;
 pub mod provider;
 pub mod schedule;
 pub mod server;

@@ -246,15 +246,18 @@ async fn lead(
             namespaces => namespaces.iter().cloned().map(Some).collect(),
         };
         let label_selector = &flags.watch_label_selector;
-        futures::future::join_all(namespaces.into_iter().map(|namespace| {
-            let watched = Watched { namespace, label_selector: label_selector.clone() };
+        let until_stopped = || {
             let mut stopped = stopped.clone();
-            let stop = async move {
+            async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
-            };
-            controller::run(watches.clone(), watched, flags.concurrency, Arc::clone(context), stop)
-        }))
-        .await;
+            }
+        };
+        let profiles = controller::watch_profiles(watches.clone(), Arc::clone(context), until_stopped());
+        let operations = futures::future::join_all(namespaces.into_iter().map(|namespace| {
+            let watched = Watched { namespace, label_selector: label_selector.clone() };
+            controller::run(watches.clone(), watched, flags.concurrency, Arc::clone(context), until_stopped())
+        }));
+        futures::future::join(profiles, operations).await;
     };
     let Some(election) = election else {
         controllers.await;

@@ -28,8 +28,8 @@ impl EncodeLabelSet for Labels {
     }
 }
 
-fn by(provider: &'static str) -> Labels {
-    Labels(("provider", provider.into()), None)
+fn by(provider: Cow<'static, str>) -> Labels {
+    Labels(("provider", provider), None)
 }
 
 fn by_both(provider: impl Into<Cow<'static, str>>, name: &'static str, value: impl Into<Cow<'static, str>>) -> Labels {
@@ -166,40 +166,40 @@ impl Metrics {
     }
 
     /// A request to `provider` ended with `code` after `took`.
-    pub fn count_request(&self, provider: &'static str, code: &str, took: Duration) {
-        self.upstream_requests.get_or_create(&by_both(provider, "code", code.to_owned())).inc();
+    pub fn count_request(&self, provider: Cow<'static, str>, code: &str, took: Duration) {
+        self.upstream_requests.get_or_create(&by_both(provider.clone(), "code", code.to_owned())).inc();
         self.upstream_request_duration.get_or_create(&by(provider)).observe(took.as_secs_f64());
     }
 
     /// `provider` asked for a pause.
-    pub fn count_pause(&self, provider: &'static str, pause: Duration) {
+    pub fn count_pause(&self, provider: Cow<'static, str>, pause: Duration) {
         self.upstream_throttled.get_or_create(&by(provider)).inc_by(pause.as_secs_f64());
     }
 
     /// A poll was made `lag` after it was due.
-    pub fn count_poll(&self, provider: &'static str, lag: Duration) {
+    pub fn count_poll(&self, provider: Cow<'static, str>, lag: Duration) {
         self.poll_lag.get_or_create(&by(provider)).observe(lag.as_secs_f64());
     }
 
     /// A poll shared the answer to another.
-    pub fn count_coalesced(&self, provider: &'static str) {
+    pub fn count_coalesced(&self, provider: Cow<'static, str>) {
         self.coalesced_polls.get_or_create(&by(provider)).inc();
     }
 
     /// A list of `provider` could not be used, for `reason`.
-    pub fn count_list_fallback(&self, provider: &'static str, reason: &'static str) {
+    pub fn count_list_fallback(&self, provider: Cow<'static, str>, reason: &'static str) {
         self.list_fallbacks.get_or_create(&by_both(provider, "reason", reason)).inc();
     }
 
     /// An operation ended, `took` after its start.
-    pub fn count_end(&self, provider: &'static str, result: &str, took: Duration) {
+    pub fn count_end(&self, provider: Cow<'static, str>, result: &str, took: Duration) {
         self.operation_duration
             .get_or_create(&by_both(provider, "result", result.to_owned()))
             .observe(took.as_secs_f64());
     }
 
     /// A cloud used a word we do not know.
-    pub fn count_unrecognized(&self, provider: &'static str) {
+    pub fn count_unrecognized(&self, provider: Cow<'static, str>) {
         self.unrecognized_states.get_or_create(&by(provider)).inc();
     }
 

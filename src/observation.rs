@@ -2,6 +2,8 @@
 //!
 //! Imports nothing of ours: providers fill an [`Observation`], the core judges it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 /// Where an operation or one of its sub-jobs stands.
@@ -39,6 +41,8 @@ pub struct Observation {
     pub target: Target,
     /// Percentage done, 0 to 100, where the cloud gives one.
     pub percent: Option<f64>,
+    /// How many parts are done, and how many there are in all, where the cloud counts them itself.
+    pub counts: Option<(u64, u64)>,
     /// Progress in the cloud's own words.
     pub message: Option<String>,
     /// Every part of the operation, parents before children, in the cloud's order; not bounded here.
@@ -49,6 +53,9 @@ pub struct Observation {
     pub start_time: Option<Timestamp>,
     /// When it ended, where the cloud says so; meaningless unless `state` is an end.
     pub completion_time: Option<Timestamp>,
+    /// Where the state is that of a resource: for how long an end may be the state from before, unless the resource has
+    /// been seen busy since.
+    pub settle: Option<Duration>,
 }
 
 impl Observation {
@@ -61,11 +68,13 @@ impl Observation {
             operation_type: None,
             target: Target::default(),
             percent: None,
+            counts: None,
             message: None,
             sub_jobs: Vec::new(),
             error: None,
             start_time: None,
             completion_time: None,
+            settle: None,
         }
     }
 }
@@ -161,17 +170,10 @@ pub struct Request {
 impl Request {
     /// A GET of the path made of `segments`, each percent-encoded: whatever an identifier holds, it stays one segment.
     pub fn get(segments: &[&str]) -> Self {
-        // RFC 3986 unreserved characters stay; everything else, "/" and "%" included, is encoded.
-        const SEGMENT: percent_encoding::AsciiSet =
-            percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
         let mut path = String::with_capacity(segments.iter().map(|segment| 1 + segment.len()).sum());
         for segment in segments {
             path.push('/');
-            match *segment {
-                // A URL parser would resolve these away even when encoded.
-                "." | ".." => path.push_str("%252E"),
-                _ => path.extend(percent_encoding::utf8_percent_encode(segment, &SEGMENT)),
-            }
+            path.extend(encode_segment(segment));
         }
         Self { path, query: Vec::new() }
     }
@@ -182,6 +184,19 @@ impl Request {
         self.query.push((name.to_owned(), value.to_owned()));
         self
     }
+}
+
+/// An identifier as one segment of a path, percent-encoded: RFC 3986's unreserved characters stay, everything else, "/"
+/// and "%" included, does not.
+pub fn encode_segment(segment: &str) -> percent_encoding::PercentEncode<'_> {
+    const SEGMENT: percent_encoding::AsciiSet =
+        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    let segment = match segment {
+        // A URL parser would resolve these away even when encoded.
+        "." | ".." => "%2E",
+        segment => segment,
+    };
+    percent_encoding::utf8_percent_encode(segment, &SEGMENT)
 }
 
 /// A reply that cannot be understood; the text says what is wrong with it, for the person who reads the status.
@@ -253,6 +268,10 @@ pub enum FailureKind {
     InvalidResponse,
     /// The cloud pointed elsewhere; a credential is never sent after a redirect.
     RedirectRefused,
+    /// There is no OperationProfile of the name that the spec gives.
+    ProfileNotFound,
+    /// The OperationProfile cannot be used, or not with these parameters.
+    ProfileRefused,
     /// The cloud's API answered that it does not know the operation.
     NotFound,
 }
@@ -271,6 +290,8 @@ impl FailureKind {
             Self::EndpointRefused => "EndpointRefused",
             Self::InvalidResponse => "InvalidResponse",
             Self::RedirectRefused => "RedirectRefused",
+            Self::ProfileNotFound => "ProfileNotFound",
+            Self::ProfileRefused => "ProfileRefused",
             Self::NotFound => "NotFound",
         }
     }
@@ -282,7 +303,9 @@ impl FailureKind {
             | Self::Forbidden
             | Self::CredentialsNotFound
             | Self::CredentialsIncomplete
-            | Self::EndpointRefused => true,
+            | Self::EndpointRefused
+            | Self::ProfileNotFound
+            | Self::ProfileRefused => true,
             Self::Unreachable
             | Self::Throttled
             | Self::ServerError

@@ -112,7 +112,7 @@ fn render(context: &Context) -> Result<String, std::fmt::Error> {
     let mut operations: HashMap<(String, String), i64> = HashMap::new();
     context.each_operation(|operation| {
         let phase = operation.status.as_ref().map(|status| status.phase).unwrap_or_default();
-        let key = (operation.spec.provider.name().to_owned(), format!("{phase:?}"));
+        let key = (context.label(&operation.spec.provider).into_owned(), format!("{phase:?}"));
         *operations.entry(key).or_default() += 1;
     });
     context.metrics.encode(operations)

@@ -10,7 +10,28 @@ use jiff::civil::DateTime;
 /// of their language (year 1 or 1970) where they have none.
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    let time = text.parse::<Timestamp>().ok().or_else(|| parse_go_time(text))?;
+    within_reason(text.parse::<Timestamp>().ok().or_else(|| parse_go_time(text))?)
+}
+
+/// Reads what [`parse_time`] does, the same without a zone, which is taken for UTC, and seconds or milliseconds since
+/// 1970, with or without a fraction.
+pub fn parse_any_time(text: &str) -> Option<Timestamp> {
+    // 2e10 s is the year 2603 and 2e10 ms is 1970.
+    const MOST_SECONDS: f64 = 2e10;
+    let text = text.trim();
+    if let Ok(number) = text.parse::<f64>() {
+        let seconds = if number.abs() < MOST_SECONDS { number } else { number / 1000.0 };
+        let span = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
+        // A float holds no more than microseconds.
+        let time = Timestamp::from_duration(span).ok()?.round(jiff::Unit::Microsecond).ok()?;
+        return within_reason(time);
+    }
+    let local = || text.parse::<DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    parse_time(text).or_else(|| within_reason(local()?))
+}
+
+/// Clouds send the zero time of their language where they have none.
+fn within_reason(time: Timestamp) -> Option<Timestamp> {
     let year = time.to_zoned(jiff::tz::TimeZone::UTC).year();
     (2000..2200).contains(&year).then_some(time)
 }
@@ -36,6 +57,28 @@ fn parse_go_time(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[rstest::rstest]
+    #[case("2024-06-12T16:04:14.267Z", Some("2024-06-12T16:04:14.267Z"))]
+    #[case("2024-06-12T16:04:14.1234567Z", Some("2024-06-12T16:04:14.1234567Z"))]
+    #[case("2024-06-12T16:04:14", Some("2024-06-12T16:04:14Z"))]
+    #[case("2024-06-12 16:04:14.5", Some("2024-06-12T16:04:14.5Z"))]
+    #[case("2018-11-13T20:20:39+0800", Some("2018-11-13T12:20:39Z"))]
+    #[case("2023-06-29 01:02:28 +0000 UTC", Some("2023-06-29T01:02:28Z"))]
+    #[case("1718208254", Some("2024-06-12T16:04:14Z"))]
+    #[case("1718208254.267", Some("2024-06-12T16:04:14.267Z"))]
+    #[case("1718208254267", Some("2024-06-12T16:04:14.267Z"))]
+    #[case("0", None)]
+    #[case("-1", None)]
+    #[case("1e300", None)]
+    #[case("NaN", None)]
+    #[case("2024-06-12", Some("2024-06-12T00:00:00Z"))]
+    #[case("0001-01-01T00:00:00", None)]
+    #[case("yesterday", None)]
+    #[case("", None)]
+    fn a_time_of_any_api_is_read_or_absent(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(parse_any_time(text), expected.map(|e| e.parse().unwrap()));
+    }
 
     #[rstest::rstest]
     #[case("2024-06-12T16:04:14.267Z", Some("2024-06-12T16:04:14.267Z"))]

@@ -113,7 +113,7 @@ fn connection(endpoint: &str, iam_endpoint: Option<&str>, ca: Option<&str>, cred
 async fn poll(upstream: &Upstream, connection: &Connection) -> PollFailure {
     let provider = provider();
     let question = Question {
-        provider: &provider,
+        provider: provider.built_in().unwrap(),
         operation_id: "job",
         uid: "uid",
         namespace: "default",

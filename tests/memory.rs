@@ -8,6 +8,7 @@ use cloudop::api::CloudOperation;
 use cloudop::decision::{Memory, Poll, decide};
 use cloudop::document::Document;
 use cloudop::observation::{FailureKind, Misread, PollFailure, Reading};
+use cloudop::provider::{find, interpret};
 use serde_json::{Value, json};
 
 /// The largest reply that is read.
@@ -114,11 +115,11 @@ fn replies() -> Vec<(&'static str, String)> {
 
 /// What reading `reply` leaves in the status, as the controller does it.
 fn read(operation: &CloudOperation, reply: &str, in_list: bool) -> usize {
-    let provider = &operation.spec.provider;
+    let api = operation.spec.provider.built_in().unwrap();
     let id = &operation.spec.operation_id;
     let read = Document::parse(reply.as_bytes()).and_then(|document| match in_list {
-        true => provider.find(id, document.root()),
-        false => provider.interpret(id, document.root()),
+        true => find(api, id, document.root()),
+        false => interpret(api, id, document.root()),
     });
     let result = match read {
         Ok(Reading::Found(observation)) => Ok(*observation),

@@ -9,6 +9,7 @@ use cloudop::api::CloudOperation;
 use cloudop::decision::{Memory, Poll, decide};
 use cloudop::document::Document;
 use cloudop::observation::{FailureKind, Misread, PollFailure, Reading};
+use cloudop::provider::interpret;
 use serde_json::{Value, json};
 
 /// When every reply is taken to arrive.
@@ -32,9 +33,9 @@ fn status_after(reply: &Path) -> Value {
     spec["credentialsRef"] = json!({"name": "cloud"});
     let mut operation = CloudOperation::new("operation", serde_json::from_value(spec).unwrap());
     operation.metadata.generation = Some(1);
-    let provider = &operation.spec.provider;
+    let api = operation.spec.provider.built_in().unwrap();
     let read = Document::parse(&std::fs::read(reply).unwrap())
-        .and_then(|document| provider.interpret(&operation.spec.operation_id, document.root()));
+        .and_then(|document| interpret(api, &operation.spec.operation_id, document.root()));
     let result = match read {
         Ok(Reading::Found(observation)) => Ok(*observation),
         Ok(Reading::NextPage(request)) => return json!({"nextPage": format!("{}?{:?}", request.path, request.query)}),

@@ -85,7 +85,7 @@ impl Bed {
         let account = connection.into();
         let since = Instant::now();
         let question = Question {
-            provider: &self.provider,
+            provider: self.provider.built_in().unwrap(),
             operation_id,
             uid: asker,
             namespace: "default",

@@ -70,6 +70,7 @@ impl Reason {
     pub const UnrecognizedState: &str = "UnrecognizedState";
     pub const PollFailing: &str = "PollFailing";
     pub const CredentialsInvalid: &str = "CredentialsInvalid";
+    pub const ProfileInvalid: &str = "ProfileInvalid";
     pub const OperationSucceeded: &str = "OperationSucceeded";
     pub const OperationFailed: &str = "OperationFailed";
     pub const OperationCancelled: &str = "OperationCancelled";

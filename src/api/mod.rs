@@ -1,13 +1,21 @@
-//! The CloudOperation resource, `cloudop.dev/v1alpha1`: what users write and read. No behaviour.
+//! The resources of `cloudop.dev/v1alpha1`: what users write and read. No behaviour.
 
 mod conditions;
 mod crd;
+#[expect(clippy::duplicated_attributes, reason = "each column has a type and a priority of its own")]
+mod profile;
 #[expect(clippy::duplicated_attributes, reason = "each column has a type and a priority of its own")]
 mod spec;
 mod status;
 
 pub use conditions::{Condition, ConditionType, Reason};
-pub use crd::crd;
+pub use crd::{crd, profile_crd};
+pub use profile::{
+    AuthSpec, BasicSpec, BearerSpec, ClientIn, ErrorSpec, ExampleSpec, ExpectSpec, ExpectedError, ExpectedReason,
+    ExpectedSubJob, GoingOn, HeaderSpec, IdentityOf, IdentitySpec, KeystoneSpec, ListSpec, NextSpec, NotFoundSpec,
+    OAuth2Spec, OperationProfile, OperationProfileSpec, OperationProfileStatus, ParameterSpec, ReadSpec, RequestSpec,
+    ServiceKeySpec, StateSpec, SubJobsSpec, TargetSpec, WordsSpec,
+};
 pub use spec::{CloudOperation, CloudOperationSpec, CredentialsRef};
 pub use status::{CloudOperationStatus, ErrorStatus, Phase, ProgressStatus, SubJobStatus, TargetStatus};
 

@@ -54,7 +54,7 @@ pub struct CloudOperationSpec {
     /// The API that knows the operation: set exactly one member. Immutable.
     pub provider: Provider,
     /// The ID the cloud gave when it accepted the operation. Immutable.
-    #[schemars(regex(pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$"), length(min = 1, max = 253))]
+    #[schemars(regex(pattern = "^[!-~]*[A-Za-z0-9][!-~]*$"), length(min = 1, max = 253))]
     pub operation_id: Box<str>,
     /// The Secret, in this namespace, that holds the credentials and, where the region does not give it, the endpoint.
     pub credentials_ref: CredentialsRef,

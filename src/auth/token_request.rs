@@ -1,5 +1,6 @@
 //! How a token is asked for, and how the answer is read. Pure: times come from the cloud's own clock.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine;
@@ -32,7 +33,7 @@ pub struct TokenRequest {
     /// The Secret's key that the base URL came from or would come from, for messages.
     pub endpoint_key: &'static str,
     /// Path below it, with the query.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// `Content-Type`.
     pub content_type: &'static str,
     /// User and password of `Authorization: Basic`, where the cloud wants them.

@@ -21,13 +21,13 @@ fn markdown() -> Result<String, std::fmt::Error> {
     let metrics = Metrics::default();
     let second = Duration::from_secs(1);
     // A family without a member is not served.
-    metrics.count_request("p", "200", second);
-    metrics.count_pause("p", second);
-    metrics.count_poll("p", second);
-    metrics.count_coalesced("p");
-    metrics.count_list_fallback("p", "r");
-    metrics.count_end("p", "r", second);
-    metrics.count_unrecognized("p");
+    metrics.count_request("p".into(), "200", second);
+    metrics.count_pause("p".into(), second);
+    metrics.count_poll("p".into(), second);
+    metrics.count_coalesced("p".into());
+    metrics.count_list_fallback("p".into(), "r");
+    metrics.count_end("p".into(), "r", second);
+    metrics.count_unrecognized("p".into());
     metrics.count_write("written");
     metrics.count_reconcile(second);
     let text = metrics.encode([(("p".to_owned(), "Running".to_owned()), 1)])?;

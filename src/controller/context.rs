@@ -1,5 +1,6 @@
 //! What looks share, and what the process knows of itself.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -11,12 +12,14 @@ use kube::runtime::reflector::Store;
 
 use super::memory::{Guarded, Memory};
 use super::pace::Pace;
+use super::profiles::Profiles;
 use super::queue::Turns;
 use crate::api::{CloudOperation, CloudOperationStatus};
 use crate::clock;
 use crate::credentials::Secrets;
 use crate::events::Announcer;
 use crate::metrics::Metrics;
+use crate::provider::Provider;
 use crate::schedule::elapsed;
 use crate::upstream::Upstream;
 
@@ -33,6 +36,7 @@ pub struct Context {
     pub(super) upstream: Upstream,
     pub(super) announcer: Announcer,
     pub(super) memory: Memory,
+    pub(super) profiles: Profiles,
     pub(super) pace: Mutex<Pace>,
     pub(super) turns: Turns,
     /// When this process began to follow operations.
@@ -63,6 +67,7 @@ impl Context {
             client,
             upstream,
             memory: Memory::default(),
+            profiles: Profiles::default(),
             pace: Mutex::default(),
             turns: Turns::default(),
             led_since: OnceLock::new(),
@@ -77,6 +82,16 @@ impl Context {
         self.stage.store(stage as u8, Ordering::Relaxed);
         if stage == Stage::Leading {
             self.led_since.get_or_init(clock::wall);
+        }
+    }
+
+    /// The name of `provider` among as many as there are providers and profiles, for metrics: what users call a profile
+    /// that does not exist is not repeated.
+    pub fn label(&self, provider: &Provider) -> Cow<'static, str> {
+        match provider.built_in() {
+            Ok(api) => api.name(),
+            Err(declared) if self.profiles.has(&declared.profile) => declared.profile.to_string().into(),
+            Err(_) => "declared".into(),
         }
     }
 

@@ -15,6 +15,7 @@ use super::unannounced::Unannounced;
 use crate::api::{CloudOperation, REQUESTED_AT};
 use crate::clock::Moment;
 use crate::decision::{self, is_over};
+use crate::provider::CloudApi;
 use crate::schedule;
 use crate::upstream::Inquiry;
 
@@ -164,7 +165,7 @@ impl Memory {
     /// The share of an interval that `operation`, followed before a restart, waits for its first poll. Those of one list
     /// wait for the same, so that from the start one request serves them all.
     pub(super) fn spread(&self, operation: &CloudOperation) -> f64 {
-        let place = match operation.spec.provider.list() {
+        let place = match operation.spec.provider.built_in().ok().and_then(CloudApi::list) {
             Some(list) => self.hash(&list.path),
             None => self.hash(&operation.metadata.uid),
         };

@@ -2,7 +2,8 @@
 //! and a cloud.
 //!
 //! [`watch`] feeds the [`queue`], which has each object looked at when its time has come: [`reconcile`] asks the core
-//! what to do, [`poll`] asks the cloud, [`write`] carries out what the core decided.
+//! what to do, [`poll`] asks the cloud, [`write`] carries out what the core decided. [`profiles`] knows the APIs that are
+//! described rather than built in.
 
 mod context;
 mod error;
@@ -10,6 +11,7 @@ mod interning;
 mod memory;
 mod pace;
 mod poll;
+mod profiles;
 mod queue;
 mod reconcile;
 mod relist;
@@ -22,4 +24,5 @@ mod write;
 pub use context::{Context, Stage};
 pub use error::Error;
 pub use poll::POLLS;
+pub use profiles::watch_profiles;
 pub use watch::{Watched, run};

@@ -9,11 +9,14 @@ use tracing::Instrument;
 use super::context::Context;
 use super::error::Error;
 use super::memory::{Faulty, Tracked};
+use super::profiles::{FoundApi, Missing};
 use crate::api::{CloudOperation, CloudOperationStatus, REQUESTED_AT};
+use crate::auth::Account;
 use crate::clock::{self, Moment};
 use crate::credentials::{Freshness, Loaded};
 use crate::decision::{Poll, has_request};
-use crate::observation::State;
+use crate::observation::{PollFailure, State};
+use crate::provider::CloudApi;
 use crate::schedule::{elapsed, poll_interval};
 use crate::upstream::{Answer, Asked, Later, Question};
 
@@ -21,6 +24,8 @@ use crate::upstream::{Answer, Asked, Later, Question};
 pub const POLLS: &str = "cloudop::polls";
 /// How often a Secret that is at fault is looked at.
 pub(super) const LOOK_AT_SECRET: Duration = Duration::from_secs(15);
+/// How soon an operation is looked at again while the profiles have not been listed.
+const PROFILES_NOT_YET: Duration = Duration::from_millis(500);
 /// How finely the API server tells when an object was created.
 const CREATION_PRECISION: Duration = Duration::from_secs(1);
 
@@ -40,8 +45,8 @@ pub(super) async fn ask_in_span(
     now: Moment,
     context: &Context,
 ) -> Result<Polled, Error> {
-    let provider = operation.spec.provider.name();
-    let span = tracing::info_span!(target: POLLS, "poll", provider, outcome = tracing::field::Empty);
+    let provider = context.label(&operation.spec.provider);
+    let span = tracing::info_span!(target: POLLS, "poll", provider = &*provider, outcome = tracing::field::Empty);
     let polled = ask(operation, tracked, now, context).instrument(span.clone()).await;
     let outcome = match &polled {
         Ok(Polled::Answered(poll)) => {
@@ -62,10 +67,10 @@ pub(super) async fn ask_in_span(
 
 /// Counts a poll that was answered, and how late it was: until it joined somebody else's request, if it did.
 fn count(operation: &CloudOperation, poll: &Poll, tracked: &mut Tracked, began: Instant, context: &Context) {
-    let provider = operation.spec.provider.name();
+    let provider = context.label(&operation.spec.provider);
     let made = tracked.rare().joined.unwrap_or(began);
     let wanted_since = tracked.rare().wanted_since.unwrap_or(began);
-    context.metrics.count_poll(provider, made.saturating_duration_since(wanted_since));
+    context.metrics.count_poll(provider.clone(), made.saturating_duration_since(wanted_since));
     if poll.result.as_ref().is_ok_and(|observation| observation.state == State::Unrecognized) {
         context.metrics.count_unrecognized(provider);
     }
@@ -84,7 +89,7 @@ async fn ask(
         let freshness = if wanted.is_news { Freshness::Now } else { Freshness::Minute };
         return ask_as(freshness, operation, &wanted, tracked, now, context).await;
     };
-    if load(operation, Freshness::FifteenSeconds, context).await?.version == faulty.version {
+    if gather(operation, Freshness::FifteenSeconds, context).await?.0 == faulty.version {
         // No poll was due yet.
         tracked.rare().wanted_since = None;
         return Ok(Polled::Later(Later::At(faulty.ask_at.min(now.monotonic + LOOK_AT_SECRET))));
@@ -104,23 +109,25 @@ async fn ask_as(
     let since_last = tracked.answered.map(|answered| now.monotonic.saturating_duration_since(answered));
     let mut refused: Option<(Arc<str>, Poll)> = None;
     loop {
-        let Loaded { version, account } = load(operation, freshness, context).await?;
+        let (version, means) = gather(operation, freshness, context).await?;
         let faulty = Some(Faulty { version, ask_at: now.monotonic });
-        let account = match account {
-            Ok(account) => account,
-            Err(failure) => {
+        let (api, account) = match means {
+            Means::Have(api, account) => (api, account),
+            Means::Lack(failure) => {
                 tracked.rare().faulty = faulty;
                 return Ok(Polled::Answered(Poll { result: Err(failure), age: Duration::ZERO, since_last }));
             }
+            Means::NotYet => return Ok(Polled::Later(Later::At(now.monotonic + PROFILES_NOT_YET))),
         };
         if let Some((_, poll)) = refused.take_if(|(refused, _)| *refused == account.name) {
             tracked.rare().faulty = faulty;
             return Ok(Polled::Answered(poll));
         }
-        let Answer { result, at, .. } = match context.upstream.observe(wanted.question(operation), &account).await {
-            Asked::Answered(answer) => answer,
-            Asked::Later(later) => return Ok(Polled::Later(later)),
-        };
+        let Answer { result, at, .. } =
+            match context.upstream.observe(wanted.question(operation, &*api), &account).await {
+                Asked::Answered(answer) => answer,
+                Asked::Later(later) => return Ok(Polled::Later(later)),
+            };
         let is_refused = matches!(&result, Err(failure) if failure.kind.is_configuration());
         let poll = Poll { result, age: clock::monotonic().saturating_duration_since(at), since_last };
         if !is_refused || freshness != Freshness::Minute {
@@ -133,10 +140,36 @@ async fn ask_as(
     }
 }
 
-async fn load(operation: &CloudOperation, freshness: Freshness, context: &Context) -> Result<Loaded, Error> {
+/// What an operation is asked for with.
+enum Means<'a> {
+    Have(FoundApi<'a>, Arc<Account>),
+    /// Why it cannot be asked for.
+    Lack(PollFailure),
+    /// The profiles have not been listed yet.
+    NotYet,
+}
+
+/// What `operation` is asked for with, and the version of what that depends on: it holds until that changes.
+async fn gather<'a>(
+    operation: &'a CloudOperation,
+    freshness: Freshness,
+    context: &Context,
+) -> Result<(Option<Arc<str>>, Means<'a>), Error> {
+    let api = match context.profiles.find(&operation.spec.provider, &operation.spec.operation_id) {
+        Ok(api) => api,
+        Err(Missing::NotYet) => return Ok((None, Means::NotYet)),
+        Err(Missing::Fault(revision, failure)) => return Ok((revision, Means::Lack(failure))),
+    };
     let namespace = operation.metadata.namespace.as_deref().unwrap_or_default();
-    let (name, provider) = (&operation.spec.credentials_ref.name, &operation.spec.provider);
-    context.secrets.load(namespace, name, provider, freshness).await.map_err(Error::ReadSecret)
+    let name = &operation.spec.credentials_ref.name;
+    let loaded = context.secrets.load(namespace, name, &*api, freshness).await.map_err(Error::ReadSecret)?;
+    let Loaded { version, account } = loaded;
+    let version = match (version, api.revision()) {
+        (Some(version), Some(revision)) => Some(format!("{version} {revision}").into()),
+        (version, None) => version,
+        (None, revision) => revision.cloned(),
+    };
+    Ok((version, account.map_or_else(Means::Lack, |account| Means::Have(api, account))))
 }
 
 /// Which answer an operation wants.
@@ -169,9 +202,9 @@ impl Wanted {
         Self { is_news, is_first, interval, since, not_before }
     }
 
-    fn question<'a>(&self, operation: &'a CloudOperation) -> Question<'a> {
+    fn question<'a>(&self, operation: &'a CloudOperation, api: &'a dyn CloudApi) -> Question<'a> {
         Question {
-            provider: &operation.spec.provider,
+            provider: api,
             operation_id: &operation.spec.operation_id,
             uid: operation.metadata.uid.as_deref().unwrap_or_default(),
             namespace: operation.metadata.namespace.as_deref().unwrap_or_default(),

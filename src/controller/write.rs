@@ -257,6 +257,6 @@ fn log_transition(operation: &CloudOperation, change: &Change) {
 fn count_end(operation: &CloudOperation, status: &CloudOperationStatus, context: &Context) {
     if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
         let result = verdict(status).map_or("", |(reason, _)| reason);
-        context.metrics.count_end(operation.spec.provider.name(), result, elapsed(start.0, end.0));
+        context.metrics.count_end(context.label(&operation.spec.provider), result, elapsed(start.0, end.0));
     }
 }

@@ -144,6 +144,11 @@ fn verdict(operation: &CloudOperation, status: &CloudOperationStatus, situation:
         Situation::Absent { why } => {
             (UNKNOWN, going_on(status.phase), format!("{why}{LAST_SEEN}{word}, waiting for it to appear again"))
         }
+        Situation::Fault(failure)
+            if matches!(failure.kind, FailureKind::ProfileNotFound | FailureKind::ProfileRefused) =>
+        {
+            (UNKNOWN, Reason::ProfileInvalid, failure.message.clone())
+        }
         Situation::Fault(failure) if failure.kind.is_configuration() => {
             (UNKNOWN, Reason::CredentialsInvalid, failure.message.clone())
         }
@@ -250,12 +255,14 @@ fn bound(message: &str) -> String {
     message.char_indices().take_while(fits).map(|(_, c)| c).chain(['…']).collect()
 }
 
-const CONFIGURATION: [FailureKind; 5] = [
+const CONFIGURATION: [FailureKind; 7] = [
     FailureKind::Unauthorized,
     FailureKind::Forbidden,
     FailureKind::CredentialsNotFound,
     FailureKind::CredentialsIncomplete,
     FailureKind::EndpointRefused,
+    FailureKind::ProfileNotFound,
+    FailureKind::ProfileRefused,
 ];
 
 fn is_configuration(reason: &str) -> bool {

@@ -187,6 +187,10 @@ fn progress(old: &CloudOperationStatus, observation: &Observation) -> Option<Pro
         total += 1;
         completed += usize::from(leaf.state == State::Succeeded);
     }
+    if let Some((own, all)) = observation.counts {
+        let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        (completed, total) = (number(own), number(all));
+    }
     let has_succeeded = observation.state == State::Succeeded;
     let told = observation.percent.filter(|percent| *percent >= 0.0);
     let derived = (total > 0).then(|| completed as f64 * 100.0 / total as f64);

@@ -200,7 +200,7 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
             decide_fault(operation, old, status, failure, memory, now)
         }
         Ok(observation) if !is_another_run(old, &observation) => {
-            let observation = believe_the_error(observation);
+            let observation = settle(old, believe_the_error(observation), now);
             let memory = facts::write(&mut status, old, &observation, memory, now);
             status.not_found_since = None;
             status.configuration_fault_since = None;
@@ -235,6 +235,22 @@ fn decide_unasked(
 fn believe_the_error(mut observation: Observation) -> Observation {
     if observation.state == State::Succeeded && observation.error.is_some() {
         observation.state = State::Failed;
+    }
+    observation
+}
+
+/// The end of an operation whose resource has not been seen busy is the resource's state from before.
+fn settle(old: &CloudOperationStatus, mut observation: Observation, now: Timestamp) -> Observation {
+    let Some(within) = observation.settle else { return observation };
+    let is_end = matches!(observation.state, State::Succeeded | State::Failed | State::Cancelled);
+    let was_busy = matches!(old.phase, Phase::Running | Phase::Blocked);
+    let followed = old.tracking_start_time.as_ref().map_or(Duration::ZERO, |since| elapsed(since.0, now));
+    if is_end && !was_busy && followed < within {
+        let seconds = within.as_secs();
+        observation.state = State::Pending;
+        observation.message = Some(format!("perhaps from before; it counts once seen busy, or after {seconds} s"));
+        (observation.error, observation.percent, observation.counts) = (None, None, None);
+        (observation.start_time, observation.completion_time) = (None, None);
     }
     observation
 }

@@ -44,6 +44,9 @@ impl Notice {
     }
 }
 
+/// What only a person can fix.
+const OF_CONFIGURATION: [&str; 2] = [Reason::CredentialsInvalid, Reason::ProfileInvalid];
+
 /// What there is to announce when `old` becomes `new`.
 pub(super) fn between(
     operation: &CloudOperation,
@@ -67,7 +70,7 @@ pub(super) fn between(
         && is_true(new, ConditionType::UpstreamReachable)
     {
         let lasted = elapsed(fault.last_transition_time.0, now);
-        if lasted >= FAULT_WORTH_TELLING || before == Some(Reason::CredentialsInvalid) {
+        if lasted >= FAULT_WORTH_TELLING || before.is_some_and(|before| OF_CONFIGURATION.contains(&before)) {
             notices.push(Notice::normal("Recovered", format!("the cloud answers again after {} s", lasted.as_secs())));
         }
     }
@@ -86,8 +89,8 @@ pub(super) fn between(
     if is_entered(Reason::UnrecognizedState) {
         notices.push(Notice::warning("UnrecognizedState", message));
     }
-    if is_entered(Reason::CredentialsInvalid) {
-        notices.push(Notice::warning("CredentialsInvalid", message));
+    if let Some(reason) = OF_CONFIGURATION.into_iter().find(|reason| is_entered(reason)) {
+        notices.push(Notice::warning(reason, message));
     }
     let stands_still = |status| reason(status, ConditionType::Stalled) == Some(Reason::NoProgress);
     if stands_still(new) && !stands_still(old) {

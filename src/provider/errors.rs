@@ -4,7 +4,7 @@ use super::*;
 
 /// The error that `value` tells of. `null`, `{}`, `[]`, `""`, `0`, a code of 0 or OK and their like tell of none;
 /// anything else does, also where it has neither code nor message.
-pub(super) fn read_error(value: Json<'_>) -> Option<OperationError> {
+pub(crate) fn read_error(value: Json<'_>) -> Option<OperationError> {
     if value.is_array() {
         return value.items().find_map(read_error);
     }
@@ -62,7 +62,7 @@ fn shorten(code: &str) -> String {
 
 /// Gives `observation` the `error` that stands beside its state: where that is an end, it has failed, whatever the word
 /// says.
-pub(super) fn add_error(observation: &mut Observation, error: Option<OperationError>) {
+pub(crate) fn add_error(observation: &mut Observation, error: Option<OperationError>) {
     let Some(error) = error.filter(|_| is_end(observation.state)) else { return };
     if observation.state == State::Succeeded {
         observation.state = State::Failed;

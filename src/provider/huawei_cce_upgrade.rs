@@ -27,11 +27,18 @@ pub struct HuaweiCceUpgrade {
 }
 
 impl CloudApi for HuaweiCceUpgrade {
-    const CLOUD: &'static str = "Huawei Cloud CCE";
+    fn cloud(&self) -> &str {
+        "Huawei Cloud CCE"
+    }
+
     /// SberCloud Advanced runs the same service under the last two.
-    const DOMAINS: &'static [&'static str] =
-        &["myhuaweicloud.com", "myhuaweicloud.eu", "hc.sbercloud.ru", "hc.cloud.ru"];
-    const TOKEN_HEADER: TokenHeader = TokenHeader::XAuthToken;
+    fn domains(&self) -> &[&str] {
+        &["myhuaweicloud.com", "myhuaweicloud.eu", "hc.sbercloud.ru", "hc.cloud.ru"]
+    }
+
+    fn token_header(&self) -> TokenHeader {
+        TokenHeader::XAuthToken
+    }
 
     fn endpoint(&self) -> Option<String> {
         let domain = if self.region == "eu-west-101" { "myhuaweicloud.eu" } else { "myhuaweicloud.com" };
@@ -42,9 +49,10 @@ impl CloudApi for HuaweiCceUpgrade {
         let domain = if self.region == "eu-west-101" { "myhuaweicloud.eu" } else { "myhuaweicloud.com" };
         let url = format!("https://iam.{}.{domain}", self.region);
         SignIn {
-            methods: &["keystonePassword", "accessKey"],
-            identity_service: Some(IdentityService { url, domain: domain.to_owned() }),
+            methods: Cow::Borrowed(&["token", "keystonePassword", "accessKey"]),
+            identity_service: Some(IdentityService { url, domain: Some(domain.to_owned()) }),
             scope: Scope::Project(self.project_id.clone()),
+            oauth: None,
         }
     }
 
@@ -75,7 +83,7 @@ impl CloudApi for HuaweiCceUpgrade {
     }
 
     /// CCE's own codes start "CCE.", as in CCE.01404001, "CCE_CM." or, of its engine, "E.CFE.".
-    fn whose(refusal: &ApiError) -> Whose {
+    fn whose(&self, refusal: &ApiError) -> Whose {
         whose(refusal, |code| ["CCE.", "CCE_CM.", "E.CFE."].iter().any(|family| code.starts_with(family)))
     }
 }
@@ -349,6 +357,7 @@ mod tests {
     #[case(None, Whose::Gateway)]
     fn only_the_service_knows_which_workflows_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
         let refusal = ApiError { status: 404, code: code.map(Into::into), ..ApiError::default() };
-        assert_eq!(HuaweiCceUpgrade::whose(&refusal), whose);
+        let api = HuaweiCceUpgrade { region: "r".into(), project_id: "p".into(), cluster_id: "c".into() };
+        assert_eq!(api.whose(&refusal), whose);
     }
 }

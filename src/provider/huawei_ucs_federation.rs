@@ -12,10 +12,18 @@ use super::*;
 pub struct HuaweiUcsFederation {}
 
 impl CloudApi for HuaweiUcsFederation {
-    const CLOUD: &'static str = "Huawei Cloud UCS";
+    fn cloud(&self) -> &str {
+        "Huawei Cloud UCS"
+    }
+
     /// Open Telekom Cloud offers the same service under its own domain.
-    const DOMAINS: &'static [&'static str] = &["myhuaweicloud.com", "myhuaweicloud.eu", "otc.t-systems.com"];
-    const TOKEN_HEADER: TokenHeader = TokenHeader::XAuthToken;
+    fn domains(&self) -> &[&str] {
+        &["myhuaweicloud.com", "myhuaweicloud.eu", "otc.t-systems.com"]
+    }
+
+    fn token_header(&self) -> TokenHeader {
+        TokenHeader::XAuthToken
+    }
 
     /// UCS is a global service: its host names no region.
     fn endpoint(&self) -> Option<String> {
@@ -25,9 +33,10 @@ impl CloudApi for HuaweiUcsFederation {
     fn sign_in(&self) -> SignIn {
         let url = "https://iam.myhuaweicloud.com".to_owned();
         SignIn {
-            methods: &["keystonePassword", "accessKey"],
-            identity_service: Some(IdentityService { url, domain: "myhuaweicloud.com".to_owned() }),
+            methods: Cow::Borrowed(&["token", "keystonePassword", "accessKey"]),
+            identity_service: Some(IdentityService { url, domain: Some("myhuaweicloud.com".to_owned()) }),
             scope: Scope::Account,
+            oauth: None,
         }
     }
 
@@ -42,7 +51,7 @@ impl CloudApi for HuaweiUcsFederation {
     }
 
     /// UCS's own codes start "UCS.", as in UCS.00000013.
-    fn whose(refusal: &ApiError) -> Whose {
+    fn whose(&self, refusal: &ApiError) -> Whose {
         whose(refusal, |code| code.starts_with("UCS."))
     }
 }
@@ -138,6 +147,6 @@ mod tests {
     #[case(None, Whose::Gateway)]
     fn only_the_service_knows_which_fleets_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
         let refusal = ApiError { status: 404, code: code.map(Into::into), ..ApiError::default() };
-        assert_eq!(HuaweiUcsFederation::whose(&refusal), whose);
+        assert_eq!(HuaweiUcsFederation {}.whose(&refusal), whose);
     }
 }

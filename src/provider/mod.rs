@@ -3,8 +3,11 @@
 //! A provider is a pure set of facts about one API: where it lives, what to ask and how to read the answer. To add one,
 //! write its file and add its row to the table below; nothing else names a provider.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -12,40 +15,79 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::document::Json;
+use crate::hosts::HostPattern;
 use crate::observation::{ApiError, Misread, Observation, OperationError, Reading, Request, State, SubJob, Target};
 
+mod declared;
 mod errors;
 mod job;
 
-use errors::{add_error, find_code, read_error};
+pub use declared::Declared;
+
+use errors::find_code;
+pub(crate) use errors::{add_error, read_error};
 
 /// How a ready token is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenHeader {
     /// `Authorization: Bearer …` (RFC 6750).
     Bearer,
     /// `X-Auth-Token: …` (OpenStack Keystone).
     XAuthToken,
+    /// In a header of that name, in lower case, behind that prefix.
+    Other {
+        /// The header's name.
+        name: Box<str>,
+        /// What stands before the token.
+        prefix: Box<str>,
+    },
 }
 
 /// How a long-lived credential of this cloud becomes something its API accepts. A ready token always is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignIn {
-    /// The sign-in methods that the cloud takes beside a ready token, by their names in `auth::methods`.
-    pub methods: &'static [&'static str],
+    /// The sign-in methods that the cloud takes, by their names in `auth::methods`.
+    pub methods: Cow<'static, [&'static str]>,
     /// What gives tokens; `None` where the API does so itself.
     pub identity_service: Option<IdentityService>,
     /// What a token, or a signed request, is for.
     pub scope: Scope,
+    /// How OAuth's client credentials are exchanged, where the cloud takes them.
+    pub oauth: Option<OAuth>,
+}
+
+/// How OAuth's client credentials become a token (RFC 6749, section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth {
+    /// Path below the identity service's base URL.
+    pub path: Cow<'static, str>,
+    /// The scope to ask for.
+    pub scope: Option<String>,
+    /// The audience to ask for.
+    pub audience: Option<String>,
+    /// Where ID and secret of the client stand.
+    pub client: ClientForm,
+}
+
+/// Where ID and secret of a client stand in the request for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientForm {
+    /// In the header Authorization.
+    Header,
+    /// In the form.
+    Body,
+    /// In both.
+    Both,
 }
 
 /// Where a cloud exchanges credentials for tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityService {
-    /// Its base URL.
+    /// Its base URL; empty where only the Secret knows it.
     pub url: String,
-    /// The domain that it shares with the APIs it serves. The credentials of an API elsewhere are not for it.
-    pub domain: String,
+    /// The domain that it shares with the APIs it serves. The credentials of an API elsewhere are not for it. Without one,
+    /// those of a Secret that names the provider are.
+    pub domain: Option<String>,
 }
 
 /// What a token is for.
@@ -68,14 +110,39 @@ pub enum Whose {
     Unclear,
 }
 
-/// The facts of one cloud API. Implemented by the struct that is its part of the CloudOperation's spec.
-pub trait CloudApi {
+/// The name of a provider: its member's in the spec, or that of a declared one's profile, which no member has, as it has
+/// no capitals.
+pub trait Named {
+    /// The name.
+    fn name(&self) -> Cow<'static, str>;
+
+    /// What changes whenever the facts do; none where they are built in.
+    fn revision(&self) -> Option<&Arc<str>> {
+        None
+    }
+}
+
+/// The facts of one cloud API. Implemented by the structs that are its part of the CloudOperation's spec, and by a
+/// profile with its parameters.
+pub trait CloudApi: Named + Debug + Send + Sync {
     /// The cloud's name in messages.
-    const CLOUD: &'static str;
-    /// The vendor's own domains, whose hosts (and subdomains) a credential may be sent to without further leave.
-    const DOMAINS: &'static [&'static str];
+    fn cloud(&self) -> &str;
+
+    /// The vendor's own domains, whose services a credential may be sent to without further leave.
+    fn domains(&self) -> &[&str];
+
+    /// The hosts that its credentials go to at most, whatever else is allowed.
+    fn hosts(&self) -> Option<&[HostPattern]> {
+        None
+    }
+
     /// How a token is sent.
-    const TOKEN_HEADER: TokenHeader;
+    fn token_header(&self) -> TokenHeader;
+
+    /// Headers that go with each request for an operation, by their names in lower case.
+    fn headers(&self) -> &[(Box<str>, Box<str>)] {
+        &[]
+    }
 
     /// The base URL of the API, where it follows from the spec; otherwise the Secret must hold `endpoint`.
     fn endpoint(&self) -> Option<String>;
@@ -107,12 +174,30 @@ pub trait CloudApi {
     }
 
     /// Whose a 404 or 410 is.
-    fn whose(refusal: &ApiError) -> Whose;
+    fn whose(&self, refusal: &ApiError) -> Whose;
 
     /// What to do where the path is unknown though the endpoint is right, for the message.
     fn unknown_path_advice(&self) -> Option<&'static str> {
         None
     }
+}
+
+/// What the reply says of the operation.
+///
+/// # Errors
+/// [`Misread`] when it is not an answer about this operation.
+pub fn interpret(api: &dyn CloudApi, operation_id: &str, reply: Json<'_>) -> Result<Reading, Misread> {
+    refuse_bare_value(reply)?;
+    api.interpret(operation_id, reply)
+}
+
+/// What a page of the list says of the operation.
+///
+/// # Errors
+/// [`Misread`] when the reply is not a page of the list.
+pub fn find(api: &dyn CloudApi, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
+    refuse_bare_value(page)?;
+    api.find(operation_id, page)
 }
 
 fn refuse_bare_value(reply: Json<'_>) -> Result<(), Misread> {
@@ -169,7 +254,7 @@ fn read_found(
 }
 
 /// Whose a refusal is, where `is_service` tells the service's own codes.
-fn whose(refusal: &ApiError, is_service: impl Fn(&str) -> bool) -> Whose {
+pub(crate) fn whose(refusal: &ApiError, is_service: impl Fn(&str) -> bool) -> Whose {
     // What answers for a path that nothing stands behind: Huawei's gateway, frameworks and ingresses (a problem whose
     // type is a section of HTTP's RFC, or none), and pages that are no JSON.
     const GATEWAYS: &[&str] =
@@ -193,7 +278,7 @@ fn whose(refusal: &ApiError, is_service: impl Fn(&str) -> bool) -> Whose {
 const LONGEST_ID: usize = 512;
 
 /// An ID of a part, or what stands for one that is too long: its digest, as what it begins with may be half a secret.
-fn bound_id(id: String) -> String {
+pub(crate) fn bound_id(id: String) -> String {
     if id.len() <= LONGEST_ID {
         return id;
     }
@@ -203,7 +288,7 @@ fn bound_id(id: String) -> String {
 
 /// The IDs of the parts of one operation, each given once.
 #[derive(Default)]
-struct Ids {
+pub(crate) struct Ids {
     /// With the number of the part in the order in which they came.
     numbers: HashMap<String, usize>,
     /// How many parts without an ID have each name.
@@ -215,7 +300,7 @@ impl Ids {
     ///
     /// # Errors
     /// The number of the part that has it already.
-    fn take(&mut self, id: &str) -> Result<(), usize> {
+    pub(crate) fn take(&mut self, id: &str) -> Result<(), usize> {
         let number = self.numbers.len();
         match self.numbers.entry(id.to_owned()) {
             Entry::Occupied(known) => Err(*known.get()),
@@ -227,7 +312,7 @@ impl Ids {
     }
 
     /// Makes an ID for a part without one from its name and, where others have that name, its place among them.
-    fn make(&mut self, name: &str) -> String {
+    pub(crate) fn make(&mut self, name: &str) -> String {
         loop {
             let place = self.names.entry(name.to_owned()).or_default();
             *place += 1;
@@ -239,7 +324,7 @@ impl Ids {
     }
 }
 
-fn is_end(state: State) -> bool {
+pub(crate) fn is_end(state: State) -> bool {
     matches!(state, State::Succeeded | State::Failed | State::Cancelled)
 }
 
@@ -252,83 +337,43 @@ macro_rules! providers {
         #[expect(missing_docs, reason = "each member's documentation is that of its struct, in the schema too")]
         pub enum Provider {
             $(#[serde(rename = $name)] $api($api),)+
+            #[serde(rename = "declared")] Declared(Declared),
         }
 
         impl Provider {
             /// Every member's name in the spec.
-            pub const NAMES: &'static [&'static str] = &[$($name),+];
+            pub const NAMES: &'static [&'static str] = &[$($name,)+ "declared"];
 
-            /// Each provider's own domains.
-            pub const DOMAINS: &'static [&'static [&'static str]] = &[$(<$api as CloudApi>::DOMAINS),+];
-
-            /// The member's name in the spec.
-            pub fn name(&self) -> &'static str {
-                match self { $(Self::$api(_) => $name,)+ }
-            }
-
-            /// See [`CloudApi::CLOUD`].
-            pub fn cloud(&self) -> &'static str {
-                match self { $(Self::$api(_) => <$api as CloudApi>::CLOUD,)+ }
-            }
-
-            /// See [`CloudApi::DOMAINS`].
-            pub fn domains(&self) -> &'static [&'static str] {
-                match self { $(Self::$api(_) => <$api as CloudApi>::DOMAINS,)+ }
-            }
-
-            /// See [`CloudApi::TOKEN_HEADER`].
-            pub fn token_header(&self) -> TokenHeader {
-                match self { $(Self::$api(_) => <$api as CloudApi>::TOKEN_HEADER,)+ }
-            }
-
-            /// See [`CloudApi::endpoint`].
-            pub fn endpoint(&self) -> Option<String> {
-                match self { $(Self::$api(api) => api.endpoint(),)+ }
-            }
-
-            /// See [`CloudApi::sign_in`].
-            pub fn sign_in(&self) -> SignIn {
-                match self { $(Self::$api(api) => api.sign_in(),)+ }
-            }
-
-            /// See [`CloudApi::request`].
-            pub fn request(&self, operation_id: &str) -> Request {
-                match self { $(Self::$api(api) => api.request(operation_id),)+ }
-            }
-
-            /// See [`CloudApi::interpret`].
+            /// The API, where it is built in; otherwise what names its profile.
             ///
             /// # Errors
-            /// [`Misread`] when the reply is not an answer about this operation.
-            pub fn interpret(&self, operation_id: &str, reply: Json<'_>) -> Result<Reading, Misread> {
-                refuse_bare_value(reply)?;
-                match self { $(Self::$api(api) => api.interpret(operation_id, reply),)+ }
+            /// [`Declared`], where it is not built in.
+            pub fn built_in(&self) -> Result<&dyn CloudApi, &Declared> {
+                match self {
+                    $(Self::$api(api) => Ok(api),)+
+                    Self::Declared(declared) => Err(declared),
+                }
             }
 
-            /// See [`CloudApi::list`].
-            pub fn list(&self) -> Option<Request> {
-                match self { $(Self::$api(api) => api.list(),)+ }
+            /// What messages call it: the cloud, or the profile.
+            pub fn cloud(&self) -> &str {
+                self.built_in().map_or_else(|declared| &*declared.profile, |api| api.cloud())
             }
 
-            /// See [`CloudApi::find`].
-            ///
-            /// # Errors
-            /// [`Misread`] when the reply is not a page of the list, or the operation in it cannot be read.
-            pub fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
-                refuse_bare_value(page)?;
-                match self { $(Self::$api(api) => api.find(operation_id, page),)+ }
-            }
-
-            /// See [`CloudApi::whose`].
-            pub fn whose(&self, refusal: &ApiError) -> Whose {
-                match self { $(Self::$api(_) => <$api as CloudApi>::whose(refusal),)+ }
-            }
-
-            /// See [`CloudApi::unknown_path_advice`].
-            pub fn unknown_path_advice(&self) -> Option<&'static str> {
-                match self { $(Self::$api(api) => api.unknown_path_advice(),)+ }
+            /// As [`Named::name`] has it.
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$api(_) => $name,)+
+                    Self::Declared(declared) => &declared.profile,
+                }
             }
         }
+
+        $(impl Named for $api {
+            fn name(&self) -> Cow<'static, str> {
+                $name.into()
+            }
+        })+
     };
 }
 

@@ -24,16 +24,30 @@ pub struct NumspotKubernetes {
 }
 
 impl CloudApi for NumspotKubernetes {
-    const CLOUD: &'static str = "NumSpot";
-    const DOMAINS: &'static [&'static str] = &["numspot.com"];
-    const TOKEN_HEADER: TokenHeader = TokenHeader::Bearer;
+    fn cloud(&self) -> &str {
+        "NumSpot"
+    }
+
+    fn domains(&self) -> &[&str] {
+        &["numspot.com"]
+    }
+
+    fn token_header(&self) -> TokenHeader {
+        TokenHeader::Bearer
+    }
 
     fn endpoint(&self) -> Option<String> {
         Some(format!("https://api.{}.numspot.com", self.region))
     }
 
     fn sign_in(&self) -> SignIn {
-        SignIn { methods: &["clientCredentials"], identity_service: None, scope: Scope::Account }
+        SignIn {
+            methods: Cow::Borrowed(&["token", "clientCredentials"]),
+            identity_service: None,
+            scope: Scope::Account,
+            // As NumSpot's own Terraform provider does.
+            oauth: Some(OAuth { path: "/iam/token".into(), scope: None, audience: None, client: ClientForm::Both }),
+        }
     }
 
     fn request(&self, operation_id: &str) -> Request {
@@ -65,7 +79,7 @@ impl CloudApi for NumspotKubernetes {
     }
 
     /// NumSpot's own errors are problems (RFC 9457) with a URN for a type.
-    fn whose(refusal: &ApiError) -> Whose {
+    fn whose(&self, refusal: &ApiError) -> Whose {
         whose(refusal, |code| code.starts_with("urn:numspot:"))
     }
 
@@ -273,6 +287,7 @@ mod tests {
     #[case(None, Whose::Gateway)]
     fn only_the_service_knows_which_operations_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
         let refusal = ApiError { status: 404, code: code.map(Into::into), ..ApiError::default() };
-        assert_eq!(NumspotKubernetes::whose(&refusal), whose);
+        let api = NumspotKubernetes { region: "eu-west-2".into(), space_id: "s".into(), cluster_id: None };
+        assert_eq!(api.whose(&refusal), whose);
     }
 }

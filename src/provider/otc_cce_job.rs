@@ -18,9 +18,17 @@ pub struct OtcCceJob {
 }
 
 impl CloudApi for OtcCceJob {
-    const CLOUD: &'static str = "Open Telekom Cloud CCE";
-    const DOMAINS: &'static [&'static str] = &["otc.t-systems.com"];
-    const TOKEN_HEADER: TokenHeader = TokenHeader::XAuthToken;
+    fn cloud(&self) -> &str {
+        "Open Telekom Cloud CCE"
+    }
+
+    fn domains(&self) -> &[&str] {
+        &["otc.t-systems.com"]
+    }
+
+    fn token_header(&self) -> TokenHeader {
+        TokenHeader::XAuthToken
+    }
 
     fn endpoint(&self) -> Option<String> {
         // The Swiss cloud's hosts stand in a domain of their own.
@@ -35,9 +43,10 @@ impl CloudApi for OtcCceJob {
             region => format!("https://iam.{region}.otc.t-systems.com"),
         };
         SignIn {
-            methods: &["keystonePassword", "accessKey"],
-            identity_service: Some(IdentityService { url, domain: "otc.t-systems.com".to_owned() }),
+            methods: Cow::Borrowed(&["token", "keystonePassword", "accessKey"]),
+            identity_service: Some(IdentityService { url, domain: Some("otc.t-systems.com".to_owned()) }),
             scope: Scope::Project(self.project_id.clone()),
+            oauth: None,
         }
     }
 
@@ -64,7 +73,7 @@ impl CloudApi for OtcCceJob {
     }
 
     /// CCE's own codes start "CCE.", as in CCE.01404001, "CCE_CM." or, of its engine, "E.CFE.".
-    fn whose(refusal: &ApiError) -> Whose {
+    fn whose(&self, refusal: &ApiError) -> Whose {
         whose(refusal, |code| ["CCE.", "CCE_CM.", "E.CFE."].iter().any(|family| code.starts_with(family)))
     }
 }
@@ -140,6 +149,7 @@ mod tests {
     #[case(None, Whose::Gateway)]
     fn only_the_service_knows_which_jobs_exist(#[case] code: Option<&str>, #[case] whose: Whose) {
         let refusal = ApiError { status: 404, code: code.map(Into::into), ..ApiError::default() };
-        assert_eq!(OtcCceJob::whose(&refusal), whose);
+        let api = OtcCceJob { region: "eu-de".into(), project_id: "p".into() };
+        assert_eq!(api.whose(&refusal), whose);
     }
 }

@@ -27,9 +27,17 @@ pub struct SbercloudOpenshiftTask {
 }
 
 impl CloudApi for SbercloudOpenshiftTask {
-    const CLOUD: &'static str = "SberCloud Managed OpenShift";
-    const DOMAINS: &'static [&'static str] = &["cloud.ru", "sbercloud.ru", "sbercloud.org"];
-    const TOKEN_HEADER: TokenHeader = TokenHeader::Bearer;
+    fn cloud(&self) -> &str {
+        "SberCloud Managed OpenShift"
+    }
+
+    fn domains(&self) -> &[&str] {
+        &["cloud.ru", "sbercloud.ru", "sbercloud.org"]
+    }
+
+    fn token_header(&self) -> TokenHeader {
+        TokenHeader::Bearer
+    }
 
     fn endpoint(&self) -> Option<String> {
         None
@@ -38,9 +46,10 @@ impl CloudApi for SbercloudOpenshiftTask {
     fn sign_in(&self) -> SignIn {
         let url = "https://iam.api.cloud.ru".to_owned();
         SignIn {
-            methods: &["serviceKey"],
-            identity_service: Some(IdentityService { url, domain: "cloud.ru".to_owned() }),
+            methods: Cow::Borrowed(&["token", "serviceKey"]),
+            identity_service: Some(IdentityService { url, domain: Some("cloud.ru".to_owned()) }),
             scope: Scope::Account,
+            oauth: None,
         }
     }
 
@@ -70,7 +79,7 @@ impl CloudApi for SbercloudOpenshiftTask {
 
     /// The API's own code for it is google.rpc's NOT_FOUND. With the bare words "Not Found", though, it is gRPC-Gateway
     /// that knows no such path (`DefaultRoutingErrorHandler`), as when the endpoint lacks its prefix.
-    fn whose(refusal: &ApiError) -> Whose {
+    fn whose(&self, refusal: &ApiError) -> Whose {
         match (refusal.code.as_deref(), refusal.message.as_deref()) {
             (Some("5"), Some("Not Found")) => Whose::Gateway,
             _ => whose(refusal, |code| matches!(code, "5" | "NOT_FOUND")),
@@ -274,7 +283,8 @@ mod tests {
             message: message.map(Into::into),
             ..ApiError::default()
         };
-        assert_eq!(SbercloudOpenshiftTask::whose(&refusal), whose);
+        let api: SbercloudOpenshiftTask = serde_json::from_str(r#"{"serviceInstanceId":"i"}"#).unwrap();
+        assert_eq!(api.whose(&refusal), whose);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::auth::Account;
 use crate::clock;
 use crate::document::Json;
 use crate::observation::{FailureKind, Misread, PollFailure, Reading, Request};
-use crate::provider::Provider;
+use crate::provider::{self, CloudApi};
 
 /// The most pages of a list that are looked through.
 const MOST_PAGES: usize = 40;
@@ -50,7 +50,7 @@ enum Page {
     Later(Later),
 }
 
-type Interpret = fn(&Provider, &str, Json<'_>) -> Result<Reading, Misread>;
+type Interpret = fn(&dyn CloudApi, &str, Json<'_>) -> Result<Reading, Misread>;
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(
@@ -71,7 +71,7 @@ impl<'a> Lookup<'a> {
             None => Arc::clone(list),
         };
         let max_age = interval.mul_f64(LISTS_SHARED);
-        let answer = match self.walk(first, max_age, Some(&**list), Provider::find).await {
+        let answer = match self.walk(first, max_age, Some(&**list), provider::find).await {
             Walk::Over(answer) => answer,
             Walk::Later(later) => return Some(Asked::Later(later)),
         };
@@ -96,7 +96,7 @@ impl<'a> Lookup<'a> {
     pub(super) async fn alone(mut self) -> Asked {
         let Question { provider, operation_id, interval, .. } = self.question;
         let inquiry = self.inquiry(provider.request(operation_id));
-        match self.walk(inquiry, interval / 2, None, Provider::interpret).await {
+        match self.walk(inquiry, interval / 2, None, provider::interpret).await {
             Walk::Over(answer) => self.conclude(answer),
             Walk::Later(later) => Asked::Later(later),
         }
@@ -231,7 +231,7 @@ impl Drop for Permit<'_> {
     }
 }
 
-fn unusable(provider: &Provider, why: &str) -> PollFailure {
+fn unusable(provider: &dyn CloudApi, why: &str) -> PollFailure {
     PollFailure::new(FailureKind::InvalidResponse, format!("{} gave no usable answer: {why}", provider.cloud()))
 }
 
@@ -242,7 +242,9 @@ fn is_of_the_list(kind: FailureKind) -> bool {
         | FailureKind::Throttled
         | FailureKind::Unauthorized
         | FailureKind::CredentialsNotFound
-        | FailureKind::CredentialsIncomplete => false,
+        | FailureKind::CredentialsIncomplete
+        | FailureKind::ProfileNotFound
+        | FailureKind::ProfileRefused => false,
         FailureKind::ServerError
         | FailureKind::Forbidden
         | FailureKind::EndpointRefused

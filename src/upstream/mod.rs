@@ -10,6 +10,7 @@ mod reply;
 mod send;
 mod share;
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::auth::token_cache::TokenCache;
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::observation::{Observation, PollFailure, Request};
-use crate::provider::Provider;
+use crate::provider::CloudApi;
 
 use guard::allow_list::{AllowList, BadPattern};
 use lookup::Lookup;
@@ -102,7 +103,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The API that knows the operation.
-    pub provider: &'a Provider,
+    pub provider: &'a dyn CloudApi,
     /// The operation.
     pub operation_id: &'a str,
     /// The UID of the object that asks. It keeps its place in the line of those who wait for a permit.
@@ -163,13 +164,13 @@ pub struct Inquiry {
     /// Of the rest, as it is looked up again and again.
     hash: u64,
     account: Arc<str>,
-    provider: &'static str,
+    provider: Cow<'static, str>,
     request: Request,
 }
 
 impl Inquiry {
-    fn new(account: Arc<str>, provider: &'static str, request: Request, hasher: &impl BuildHasher) -> Self {
-        Self { hash: hasher.hash_one((&account, provider, &request)), account, provider, request }
+    fn new(account: Arc<str>, provider: Cow<'static, str>, request: Request, hasher: &impl BuildHasher) -> Self {
+        Self { hash: hasher.hash_one((&account, &provider, &request)), account, provider, request }
     }
 }
 

@@ -56,7 +56,7 @@ fn older_chart(cluster: &ControlPlane) -> String {
     let copied =
         std::process::Command::new("cp").arg("-R").arg(repository().join("charts/cloudop")).arg(&older).status();
     assert!(copied.unwrap().success());
-    let path = older.join("files/crd.yaml");
+    let path = older.join("files/crds/cloudop.dev_cloudoperations.yaml");
     let definition = std::fs::read_to_string(&path).unwrap();
     let lacking = definition.replacen("    shortNames:\n    - cloudop\n", "", 1);
     assert_ne!(lacking, definition);

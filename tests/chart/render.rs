@@ -273,15 +273,23 @@ fn without_the_prometheus_operator_there_is_nothing_for_it() {
 }
 
 #[test]
-fn the_crd_is_the_one_in_crds() {
-    let objects = objects("cloudop", "n", "");
-    let crd = of_kind(&objects, "CustomResourceDefinition");
-    let original = documents(&crate::read("crds/cloudop.dev_cloudoperations.yaml")).remove(0);
-    assert_eq!(with_floats(&crd["spec"]), with_floats(&original["spec"]));
-    assert_eq!(crd["metadata"]["name"], original["metadata"]["name"]);
-    assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
-    let disposable = self::objects("cloudop", "n", "{crds: {keep: false}}");
-    assert_eq!(of_kind(&disposable, "CustomResourceDefinition")["metadata"]["annotations"], Value::Null);
+fn the_crds_are_those_in_crds() {
+    let crds = |values| -> Vec<Value> {
+        let is_crd = |object: &Value| object["kind"] == "CustomResourceDefinition";
+        objects("cloudop", "n", values).into_iter().filter(is_crd).collect()
+    };
+    let rendered = crds("");
+    assert_eq!(rendered.len(), 2);
+    for crd in rendered {
+        let plural = crd["spec"]["names"]["plural"].as_str().unwrap();
+        let original = documents(&crate::read(&format!("crds/cloudop.dev_{plural}.yaml"))).remove(0);
+        assert_eq!(with_floats(&crd["spec"]), with_floats(&original["spec"]));
+        assert_eq!(crd["metadata"]["name"], original["metadata"]["name"]);
+        assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    }
+    for disposable in crds("{crds: {keep: false}}") {
+        assert_eq!(disposable["metadata"]["annotations"], Value::Null);
+    }
 }
 
 /// The same with 1 and 1.0 as one number, as JSON has it.

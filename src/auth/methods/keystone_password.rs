@@ -65,7 +65,7 @@ impl RequestToken for KeystonePassword {
             // Its usual spelling, as in OpenStack's OS_AUTH_URL, ends in the version.
             endpoint: endpoint.trim_end_matches('/').trim_end_matches("/v3").to_owned(),
             endpoint_key,
-            path: "/v3/auth/tokens?nocatalog=true",
+            path: "/v3/auth/tokens?nocatalog=true".into(),
             content_type: JSON,
             basic: None,
             body: json!({"auth": {"identity": identity, "scope": scope}}).to_string().into(),
@@ -76,6 +76,8 @@ impl RequestToken for KeystonePassword {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::provider::IdentityService;
 
@@ -90,8 +92,13 @@ mod tests {
         #[case] scope_sent: &str,
     ) {
         let user = KeystonePassword { username: "u".into(), password: "p\"&".into(), domain_name: "d".into() };
-        let service = IdentityService { url: "https://iam.example.com".into(), domain: "example.com".into() };
-        let sign_in = SignIn { methods: &["keystonePassword"], identity_service: Some(service), scope };
+        let service = IdentityService { url: "https://iam.example.com".into(), domain: Some("example.com".into()) };
+        let sign_in = SignIn {
+            methods: Cow::Borrowed(&["token", "keystonePassword"]),
+            identity_service: Some(service),
+            scope,
+            oauth: None,
+        };
         let endpoint = "https://api.example.com".to_owned();
         let token: Credential = ReadyToken("t".into()).into();
         let connection = Connection { endpoint, iam_endpoint: iam.map(Into::into), ca: None, credential: token };

@@ -4,6 +4,7 @@
 //! nothing else knows one method from another.
 
 mod access_key;
+mod basic_password;
 mod client_credentials;
 mod keystone_password;
 mod service_key;
@@ -21,14 +22,21 @@ use crate::observation::PollFailure;
 use crate::provider::{Scope, SignIn};
 
 pub use access_key::AccessKeyPair;
+pub use basic_password::BasicPassword;
 pub use client_credentials::ClientCredentials;
 pub use keystone_password::KeystonePassword;
 pub use service_key::ServiceKey;
 pub use token::ReadyToken;
 
-/// Every sign-in method. The first, a ready token, is taken by all clouds.
-pub const METHODS: &[Method] =
-    &[token::METHOD, client_credentials::METHOD, keystone_password::METHOD, access_key::METHOD, service_key::METHOD];
+/// Every sign-in method.
+pub const METHODS: &[Method] = &[
+    token::METHOD,
+    client_credentials::METHOD,
+    keystone_password::METHOD,
+    access_key::METHOD,
+    service_key::METHOD,
+    basic_password::METHOD,
+];
 
 /// One sign-in method, as far as it concerns the Secret.
 #[derive(Debug)]
@@ -134,6 +142,5 @@ mod tests {
                 assert_ne!(method.keys, other.keys);
             }
         }
-        assert_eq!((METHODS[0].name, METHODS[0].keys), ("token", &["token"][..]));
     }
 }

@@ -61,12 +61,22 @@ impl RequestToken for ServiceKey {
             (base, CLOUDRU_TOKEN_PATH, JSON, body)
         };
         let endpoint = base.to_owned();
-        Ok(TokenRequest { endpoint, endpoint_key, path, content_type, basic: None, body, read: read_oauth })
+        Ok(TokenRequest {
+            endpoint,
+            endpoint_key,
+            path: path.into(),
+            content_type,
+            basic: None,
+            body,
+            read: read_oauth,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::provider::IdentityService;
 
@@ -84,8 +94,13 @@ mod tests {
         "grant_type=access_key&client_id=k&client_secret=s%26"
     )]
     fn a_service_key_is_exchanged_as_the_path_says(#[case] iam: Option<&str>, #[case] url: &str, #[case] body: &str) {
-        let service = IdentityService { url: "https://iam.api.cloud.ru".into(), domain: "cloud.ru".into() };
-        let sign_in = SignIn { methods: &["serviceKey"], identity_service: Some(service), scope: Scope::Account };
+        let service = IdentityService { url: "https://iam.api.cloud.ru".into(), domain: Some("cloud.ru".into()) };
+        let sign_in = SignIn {
+            methods: Cow::Borrowed(&["token", "serviceKey"]),
+            identity_service: Some(service),
+            scope: Scope::Account,
+            oauth: None,
+        };
         let request = |iam: Option<&str>| {
             let key = ServiceKey { id: "k".into(), secret: "s&".into() };
             let endpoint = "https://api.example.com".to_owned();

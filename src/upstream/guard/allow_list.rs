@@ -8,33 +8,19 @@ use url::Host;
 
 use super::special_addresses;
 use crate::auth::Account;
+use crate::hosts::{HTTPS, HostPattern, host};
 use crate::observation::{FailureKind, PollFailure, Request};
-use crate::provider::Provider;
+use crate::provider::CloudApi;
 
 /// The services of the vendors that are asked: what stands before the region in the names of their hosts. Others are
 /// not: customers put what they like below `obs.<region>`.
 const SERVICES: &[&str] = &["api", "cce", "iam", "iam-pub", "ucs"];
-const HTTPS: u16 = 443;
 
 /// The hosts that may be called: those of the vendors' own services, and those that the controller was started with.
 #[derive(Clone, Debug)]
 pub struct AllowList {
-    allowed: Vec<Allowed>,
+    allowed: Vec<HostPattern>,
     private_addresses: Vec<IpNet>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Allowed {
-    hosts: Hosts,
-    /// Any where there is none.
-    port: Option<u16>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Hosts {
-    One(Host<String>),
-    /// Without the leading dot.
-    Below(String),
 }
 
 /// A host pattern that cannot be used.
@@ -57,7 +43,7 @@ impl AllowList {
     /// [`BadPattern`] for anything else.
     pub fn new(patterns: &[String], private_addresses: &[IpNet]) -> Result<Self, BadPattern> {
         let allowed =
-            patterns.iter().map(|pattern| Allowed::read(pattern.trim()).ok_or_else(|| BadPattern(pattern.clone())));
+            patterns.iter().map(|pattern| HostPattern::read(pattern.trim()).ok_or_else(|| BadPattern(pattern.clone())));
         Ok(Self { allowed: allowed.collect::<Result<_, _>>()?, private_addresses: private_addresses.to_vec() })
     }
 
@@ -65,7 +51,7 @@ impl AllowList {
     pub fn refuses_address(&self, name: &Host<String>, address: IpAddr) -> Option<&'static str> {
         let what = special_addresses::internal(address)?;
         let is_private = self.private_addresses.iter().any(|network| network.contains(&address.to_canonical()));
-        let is_ours = self.allowed.iter().any(|allowed| allowed.hosts.contain(name));
+        let is_ours = self.allowed.iter().any(|allowed| allowed.matches_host(name));
         (!(is_private && is_ours)).then_some(what)
     }
 
@@ -73,7 +59,7 @@ impl AllowList {
     ///
     /// # Errors
     /// [`FailureKind::EndpointRefused`], naming the Secret's key.
-    pub fn admit(&self, account: &Account, provider: &Provider) -> Result<Endpoint, PollFailure> {
+    pub fn admit(&self, account: &Account, provider: &dyn CloudApi) -> Result<Endpoint, PollFailure> {
         let check = || self.check("endpoint", &account.connection.endpoint, provider).map(|endpoint| endpoint.0);
         account.endpoint.get_or_init(check).clone().map(Endpoint)
     }
@@ -83,7 +69,7 @@ impl AllowList {
     ///
     /// # Errors
     /// [`FailureKind::EndpointRefused`], naming the Secret's key.
-    pub fn check(&self, key: &str, endpoint: &str, provider: &Provider) -> Result<Endpoint, PollFailure> {
+    pub fn check(&self, key: &str, endpoint: &str, provider: &dyn CloudApi) -> Result<Endpoint, PollFailure> {
         let refuse = |why: &str| PollFailure::new(FailureKind::EndpointRefused, explain_refusal(key, why));
         // A URL parser would drop or turn round what people do not see.
         if endpoint.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
@@ -101,6 +87,9 @@ impl AllowList {
         }
         let host = url.host_str().and_then(host).ok_or_else(|| refuse("it has no usable host"))?;
         let port = url.port().unwrap_or(HTTPS);
+        if let Some(hosts) = provider.hosts().filter(|hosts| !hosts.iter().any(|own| own.matches(&host, port))) {
+            return Err(refuse(&refuse_foreign_host(&host, hosts.len(), provider)));
+        }
         if !self.allows(&host, port, provider.domains()) {
             return Err(refuse(&refuse_host(&host, port, provider)));
         }
@@ -124,41 +113,7 @@ impl AllowList {
             Host::Domain(name) => port == HTTPS && domains.iter().any(|domain| is_service(name, domain)),
             Host::Ipv4(_) | Host::Ipv6(_) => false,
         };
-        let is_ours =
-            |allowed: &Allowed| allowed.port.is_none_or(|allowed| allowed == port) && allowed.hosts.contain(host);
-        is_vendors || self.allowed.iter().any(is_ours)
-    }
-}
-
-impl Allowed {
-    fn read(text: &str) -> Option<Self> {
-        let (hosts, port) = match text.rsplit_once(':') {
-            Some((hosts, port)) if !port.ends_with(']') && !hosts.is_empty() => (hosts, Some(port)),
-            _ => (text, None),
-        };
-        let port = match port {
-            None => Some(HTTPS),
-            Some("*") => None,
-            Some(port) => Some(port.parse().ok()?),
-        };
-        let hosts = match hosts.strip_prefix('*').unwrap_or(hosts).strip_prefix('.') {
-            Some(parent) => match host(parent)? {
-                Host::Domain(parent) => Hosts::Below(parent),
-                Host::Ipv4(_) | Host::Ipv6(_) => return None,
-            },
-            None => Hosts::One(host(hosts)?),
-        };
-        Some(Self { hosts, port })
-    }
-}
-
-impl Hosts {
-    fn contain(&self, host: &Host<String>) -> bool {
-        match (self, host) {
-            (Self::One(allowed), host) => allowed == host,
-            (Self::Below(parent), Host::Domain(name)) => is_subdomain(name, parent),
-            (Self::Below(_), Host::Ipv4(_) | Host::Ipv6(_)) => false,
-        }
+        is_vendors || self.allowed.iter().any(|allowed| allowed.matches(host, port))
     }
 }
 
@@ -176,7 +131,7 @@ fn is_service(name: &str, domain: &str) -> bool {
     }
 }
 
-fn refuse_host(host: &Host<String>, port: u16, provider: &Provider) -> String {
+fn refuse_host(host: &Host<String>, port: u16, provider: &dyn CloudApi) -> String {
     let vendors = match provider.domains() {
         [] => String::new(),
         domains => format!(" of {} ({} below {})", provider.cloud(), SERVICES.join(", "), domains.join(", ")),
@@ -184,6 +139,14 @@ fn refuse_host(host: &Host<String>, port: u16, provider: &Provider) -> String {
     let pattern = if port == HTTPS { host.to_string() } else { format!("{host}:{port}") };
     format!(
         "{pattern} is not an allowed host{vendors}; correct it, or start the controller with --allow-host {pattern}"
+    )
+}
+
+fn refuse_foreign_host(host: &Host<String>, hosts: usize, provider: &dyn CloudApi) -> String {
+    let name = provider.name();
+    format!(
+        "{host} is none of the {hosts} hosts that OperationProfile {name} sends credentials to (spec.hosts): correct it, or \
+         use another profile"
     )
 }
 
@@ -226,23 +189,10 @@ impl Endpoint {
     }
 }
 
-/// A host in its one canonical form: lower case, punycode, no final dot, numbers of any base as an IPv4 address.
-pub fn host(text: &str) -> Option<Host<String>> {
-    let text = text.strip_suffix('.').unwrap_or(text);
-    let host = Host::parse(text).ok()?;
-    match &host {
-        Host::Domain(name) if name.split('.').any(|label| label.is_empty() || label.contains('*')) => None,
-        _ => Some(host),
-    }
-}
-
-fn is_subdomain(name: &str, parent: &str) -> bool {
-    name.strip_suffix(parent).is_some_and(|prefix| prefix.len() > 1 && prefix.ends_with('.'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::Provider;
 
     fn provider() -> Provider {
         serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap()
@@ -291,7 +241,10 @@ mod tests {
     #[case::public_v6("https://[2606:4700:0::1111]", "https://[2606:4700::1111]/")]
     #[case::a_name_is_checked_when_resolved("https://localhost", "https://localhost/")]
     fn an_allowed_endpoint_passes(#[case] endpoint: &str, #[case] url: &str) {
-        assert_eq!(list(&[]).check("endpoint", endpoint, &provider()).map(|e| e.0.to_string()), Ok(url.to_owned()));
+        assert_eq!(
+            list(&[]).check("endpoint", endpoint, provider().built_in().unwrap()).map(|e| e.0.to_string()),
+            Ok(url.to_owned())
+        );
     }
 
     #[rstest::rstest]
@@ -348,7 +301,7 @@ mod tests {
     #[case::v6_not_allowed("https://[fd00:ec2::254]", "not an allowed host")]
     #[case::v6_zone("https://[fe80::1%25eth0]", "not a URL")]
     fn any_other_endpoint_is_refused(#[case] endpoint: &str, #[case] why: &str) {
-        let failure = list(&[]).check("endpoint", endpoint, &provider()).unwrap_err();
+        let failure = list(&[]).check("endpoint", endpoint, provider().built_in().unwrap()).unwrap_err();
         assert_eq!(failure.kind, FailureKind::EndpointRefused);
         assert!(failure.message.starts_with("the Secret's key endpoint cannot be used: "), "{failure}");
         assert!(failure.message.contains(why), "{failure}");
@@ -368,7 +321,7 @@ mod tests {
         #[case] network: &str,
         #[case] passes: bool,
     ) {
-        let result = list(&[network]).check("endpoint", endpoint, &provider());
+        let result = list(&[network]).check("endpoint", endpoint, provider().built_in().unwrap());
         assert_eq!(result.is_ok(), passes, "{result:?}");
     }
 
@@ -411,6 +364,9 @@ mod tests {
     #[case("https://api.example.com/p/q/", "/v1/x", "https://api.example.com/p/q/v1/x?a=b+c%26d")]
     fn a_request_goes_below_the_endpoints_path(#[case] endpoint: &str, #[case] path: &str, #[case] url: &str) {
         let request = Request { path: path.to_owned(), query: Vec::new() }.with_query("a", "b c&d");
-        assert_eq!(list(&[]).check("endpoint", endpoint, &provider()).unwrap().url(&request).as_str(), url);
+        assert_eq!(
+            list(&[]).check("endpoint", endpoint, provider().built_in().unwrap()).unwrap().url(&request).as_str(),
+            url
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::{Body, Reply};
 use crate::auth::Credential;
 use crate::document::{Document, Json};
 use crate::observation::{ApiError, FailureKind, Misread, PollFailure, Reading};
-use crate::provider::{Provider, Whose};
+use crate::provider::{CloudApi, Whose};
 use crate::upstream::guard::redaction::Redaction;
 
 /// How long an account pauses when the cloud asks for it without saying how long.
@@ -23,7 +23,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// Who was asked and how, for the words in a failure.
 pub struct Asked<'a> {
     /// Who was asked.
-    pub provider: &'a Provider,
+    pub provider: &'a dyn CloudApi,
     /// Where.
     pub host: &'a str,
     /// By what.
@@ -290,6 +290,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::auth::methods::ReadyToken;
+    use crate::provider::Provider;
     use http::header::HeaderValue;
     use secrecy::SecretString;
 
@@ -307,11 +308,11 @@ mod tests {
     }
 
     fn classify_reply(reply: Reply) -> Meaning {
-        let provider =
+        let provider: Provider =
             serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
         let redaction = Redaction::new(&[SecretString::from("t0pSecret")]);
         let asked = Asked {
-            provider: &provider,
+            provider: provider.built_in().unwrap(),
             host: "cce.example",
             credential: &ReadyToken("t0pSecret".into()).into(),
             redaction,
@@ -494,13 +495,16 @@ mod tests {
         let page = classify_reply(reply(200, &[], &body)).result.unwrap();
         let provider: Provider =
             serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
-        let Ok(Reading::Found(observation)) = page.read(|document| provider.interpret("t0pSecret-job-1", document))
+        let Ok(Reading::Found(observation)) =
+            page.read(|document| provider.built_in().unwrap().interpret("t0pSecret-job-1", document))
         else {
             panic!("its own operation is another's")
         };
         assert_eq!(observation.operation_type.as_deref(), Some("[redacted]"));
         assert_eq!(observation.message.as_deref(), Some("x [redacted]"));
-        let Err(misread) = page.read(|document| provider.interpret("other", document)) else { panic!() };
+        let Err(misread) = page.read(|document| provider.built_in().unwrap().interpret("other", document)) else {
+            panic!()
+        };
         assert_eq!(misread.0, "the reply is about another operation, [redacted]-job-1");
     }
 
@@ -510,7 +514,8 @@ mod tests {
             serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
         let credential = Credential::from(ReadyToken("CCE.".into()));
         let redaction = Redaction::new(credential.secrets());
-        let asked = Asked { provider: &provider, host: "cce.example", credential: &credential, redaction };
+        let asked =
+            Asked { provider: provider.built_in().unwrap(), host: "cce.example", credential: &credential, redaction };
         let failure = classify(reply(404, &[("x-request-id", "r-0815")], CCE_404), asked).result.unwrap_err();
         assert_eq!(failure.kind, FailureKind::NotFound);
         assert_eq!(failure.code.as_deref(), Some("[redacted]01404001"));

@@ -14,7 +14,7 @@ use crate::auth::token_cache::TokenCache;
 use crate::auth::token_request::{TokenReply, TokenRequest, TokenResponse};
 use crate::clock;
 use crate::observation::{ApiError, FailureKind, PollFailure, Request};
-use crate::provider::{Provider, TokenHeader};
+use crate::provider::{CloudApi, TokenHeader};
 use crate::upstream::guard::allow_list::{AllowList, Endpoint};
 use crate::upstream::guard::redaction::Redaction;
 use crate::upstream::reply::api_error::read_api_error;
@@ -51,7 +51,7 @@ impl Authenticator<'_> {
     /// What is wrong with the Secret, or why signing in failed.
     pub async fn sign(
         &self,
-        provider: &Provider,
+        provider: &dyn CloudApi,
         account: &Account,
         url: &Url,
         request: &Request,
@@ -79,14 +79,14 @@ impl Authenticator<'_> {
     }
 
     /// Drops the requested token that was `refused`; whether another may be asked for.
-    pub async fn renew(&self, provider: &Provider, account: &Account, refused: &SecretString) -> bool {
+    pub async fn renew(&self, provider: &dyn CloudApi, account: &Account, refused: &SecretString) -> bool {
         self.tokens.renew(&name(provider, account), refused).await
     }
 
     async fn sign_in(
         &self,
         method: &dyn RequestToken,
-        provider: &Provider,
+        provider: &dyn CloudApi,
         account: &Account,
     ) -> Result<TokenResponse, SignInFailure> {
         let without_pause = |failure| (failure, None);
@@ -109,7 +109,7 @@ impl Authenticator<'_> {
         &self,
         request: &TokenRequest,
         endpoint: &Endpoint,
-        provider: &Provider,
+        provider: &dyn CloudApi,
         account: &Account,
     ) -> Result<(Reply, Vec<SecretString>), PollFailure> {
         let pairs = request.basic.as_ref().map(|basic| basic.spellings()).unwrap_or_default();
@@ -117,7 +117,7 @@ impl Authenticator<'_> {
         loop {
             let call = Call {
                 key: request.endpoint_key,
-                url: endpoint.post_url(request.path),
+                url: endpoint.post_url(&request.path),
                 headers: token_request_headers(request, left.next())?,
                 body: Some(request.body.clone()),
             };
@@ -130,9 +130,15 @@ impl Authenticator<'_> {
 }
 
 /// A token is good for its scope only.
-fn name(provider: &Provider, account: &Account) -> String {
+fn name(provider: &dyn CloudApi, account: &Account) -> String {
     let sign_in = provider.sign_in();
-    format!("{} {} {:?}", account.name, account.connection.token_endpoint(&sign_in).0, sign_in.scope)
+    format!(
+        "{} {} {:?} {:?}",
+        account.name,
+        account.connection.token_endpoint(&sign_in).0,
+        sign_in.scope,
+        sign_in.oauth
+    )
 }
 
 fn token_headers(token: &SecretString, header: TokenHeader) -> Result<HeaderMap, PollFailure> {
@@ -140,6 +146,12 @@ fn token_headers(token: &SecretString, header: TokenHeader) -> Result<HeaderMap,
     let (name, value) = match header {
         TokenHeader::Bearer => (AUTHORIZATION, secret_value("token", &format!("Bearer {token}"))?),
         TokenHeader::XAuthToken => (HeaderName::from_static("x-auth-token"), secret_value("token", token)?),
+        TokenHeader::Other { name, prefix } => {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                PollFailure::new(FailureKind::ProfileRefused, format!("{name:?} is no name of a header"))
+            })?;
+            (name, secret_value("token", &format!("{prefix}{token}"))?)
+        }
     };
     Ok(HeaderMap::from_iter([(name, value)]))
 }
@@ -210,6 +222,7 @@ mod tests {
     use super::*;
     use crate::auth::methods::{ClientCredentials, KeystonePassword};
     use crate::auth::{Connection, Credential};
+    use crate::provider::Provider;
     use crate::upstream::Options;
 
     #[test]
@@ -272,7 +285,7 @@ mod tests {
             });
             let request = Request::get(&["x"]);
             let url = Url::parse(&self.simulator.url()).unwrap();
-            let signed = authenticator.sign(provider, &account, &url, &request).await?;
+            let signed = authenticator.sign(provider.built_in().unwrap(), &account, &url, &request).await?;
             Ok(signed.fetched.unwrap().expose_secret().to_owned())
         }
 
@@ -361,11 +374,16 @@ mod tests {
 
     #[test]
     fn a_sign_in_that_asks_for_a_pause_of_a_year_gets_15_minutes() {
-        let request = user().token_request(&connection(), &otc().sign_in()).unwrap();
+        let request = user().token_request(&connection(), &otc().built_in().unwrap().sign_in()).unwrap();
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("31536000"))]);
         let reply = Reply { status: 429, headers, body: Body::Whole(Vec::new()), received: Timestamp::now() };
         let (provider, credential) = (otc(), user().into());
-        let asked = Asked { provider: &provider, host: "x", credential: &credential, redaction: Redaction::new([]) };
+        let asked = Asked {
+            provider: provider.built_in().unwrap(),
+            host: "x",
+            credential: &credential,
+            redaction: Redaction::new([]),
+        };
         let (failure, pause) = read_token(&reply, &request, &asked).unwrap_err();
         assert_eq!((failure.kind, pause), (FailureKind::Throttled, Some(Duration::from_secs(900))));
     }

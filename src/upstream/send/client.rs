@@ -17,7 +17,7 @@ use super::trust::System;
 use crate::auth::{Account, CaBundle};
 use crate::clock;
 use crate::observation::{FailureKind, PollFailure};
-use crate::provider::Provider;
+use crate::provider::CloudApi;
 use crate::upstream::Options;
 use crate::upstream::guard::allow_list::AllowList;
 use crate::upstream::reply::transport_error::{Limits, Peer, explain, is_end_of_connection};
@@ -121,7 +121,7 @@ impl Client {
     pub async fn send(
         &self,
         call: Call,
-        provider: &Provider,
+        provider: &dyn CloudApi,
         (account, namespace): (&Account, &str),
     ) -> Result<Reply, PollFailure> {
         let started = clock::monotonic();

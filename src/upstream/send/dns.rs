@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dns_lookup::{LookupError, LookupErrorKind};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use crate::hosts::host;
 use crate::observation::{FailureKind, PollFailure};
-use crate::upstream::guard::allow_list::{AllowList, host, refuse_internal};
+use crate::upstream::guard::allow_list::{AllowList, refuse_internal};
 
 /// Names that the machine itself knows, such as a Pod's `hostAliases`: hosts(5).
 const HOSTS: &str = "/etc/hosts";

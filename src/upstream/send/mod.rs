@@ -11,12 +11,13 @@ pub mod trust;
 
 use std::sync::Arc;
 
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use crate::auth::Account;
 use crate::auth::token_cache::TokenCache;
 use crate::observation::{PollFailure, Request};
-use crate::provider::Provider;
+use crate::provider::CloudApi;
 use crate::upstream::guard::allow_list::{AllowList, Endpoint};
 use crate::upstream::guard::redaction::Redaction;
 use crate::upstream::reply::Reply;
@@ -36,11 +37,20 @@ pub struct Sender {
     pub tokens: TokenCache,
 }
 
+/// Adds the headers that an API wants with each request. None of them replaces what proves who asks.
+fn add_fixed(headers: &mut HeaderMap, fixed: &[(Box<str>, Box<str>)]) {
+    for (name, value) in fixed {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            headers.entry(name).or_insert(value);
+        }
+    }
+}
+
 impl Sender {
     /// Sends `request` as `account`, for somebody in `namespace`, and says what the reply means.
     pub async fn send(
         &self,
-        provider: &Provider,
+        provider: &dyn CloudApi,
         endpoint: &Endpoint,
         request: &Request,
         (account, namespace): (&Account, &str),
@@ -58,7 +68,7 @@ impl Sender {
     /// its time. Also gives the token in use, which must not be repeated.
     async fn exchange(
         &self,
-        provider: &Provider,
+        provider: &dyn CloudApi,
         endpoint: &Endpoint,
         request: &Request,
         (account, namespace): (&Account, &str),
@@ -68,7 +78,8 @@ impl Sender {
         let mut is_second = false;
         loop {
             let url = endpoint.url(request);
-            let Signed { headers, fetched } = authenticator.sign(provider, account, &url, request).await?;
+            let Signed { mut headers, fetched } = authenticator.sign(provider, account, &url, request).await?;
+            add_fixed(&mut headers, provider.headers());
             let call = Call { url, key: "endpoint", headers, body: None };
             let reply = self.client.send(call, provider, (account, namespace)).await?;
             let is_refused = reply.status == 401 && !is_second;

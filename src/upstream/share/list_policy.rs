@@ -150,7 +150,7 @@ mod tests {
 
     fn list(project: &str) -> Inquiry {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        Inquiry::new("a".into(), "p", Request::get(&["projects", project, "jobs"]), &hasher)
+        Inquiry::new("a".into(), "p".into(), Request::get(&["projects", project, "jobs"]), &hasher)
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod tls;
 mod world;
 
 pub use account::Account;
-pub use clouds::{BasicHeader, Cloud, NumspotApi};
+pub use clouds::{BasicHeader, Cloud, NumspotApi, Route};
 pub use fault::{Fault, Times};
 pub use life::{Key, Operation, Scope, Stage, Task};
 pub use listener::Listener;

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, runtime};
 
 use crate::{
     account::Account,
-    clouds::{BasicHeader, NumspotApi},
+    clouds::{BasicHeader, NumspotApi, Route},
     fault::{Fault, Times},
     life::{Key, Operation},
     listener::{Extra, Listener},
@@ -170,6 +170,16 @@ impl Simulator {
         let mut world = self.shared.world();
         let now = world.now();
         world.put(operation, now)
+    }
+
+    /// Adds an address, or replaces what stood there.
+    pub fn route(&self, route: Route) {
+        self.shared.world().routes.insert(route.path_and_query.clone(), route);
+    }
+
+    /// The address goes on to its next answer. False at the last one, and where there is none.
+    pub fn advance_route(&self, path_and_query: &str) -> bool {
+        self.shared.world().routes.get_mut(path_and_query).is_some_and(Route::advance)
     }
 
     /// Forgets an operation. False if there was none.

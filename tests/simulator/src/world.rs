@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     account::Account,
-    clouds::{BasicHeader, Cloud, NumspotApi, Refusal, Target},
+    clouds::{BasicHeader, Cloud, NumspotApi, Refusal, Route, Target},
     fault::{Answer, Fault, Times},
     http::{Reply, Request},
     life::{Key, Operation},
@@ -30,6 +30,8 @@ const TOO_LONG: &str = "<html>\r\n<head><title>400 Request Header Or Cookie Too 
 pub(crate) struct World {
     pub(crate) accounts: Vec<Account>,
     pub(crate) lives: BTreeMap<Key, Life>,
+    /// By path and query.
+    pub(crate) routes: BTreeMap<String, Route>,
     pub(crate) requests: VecDeque<RecordedRequest>,
     pub(crate) latency: Duration,
     pub(crate) numspot: NumspotApi,
@@ -75,6 +77,7 @@ impl World {
         Self {
             accounts,
             lives: BTreeMap::new(),
+            routes: BTreeMap::new(),
             requests: VecDeque::new(),
             latency: Duration::ZERO,
             numspot: NumspotApi::default(),
@@ -216,7 +219,7 @@ impl World {
         }
     }
 
-    fn holder(&self, token: &str, now: Timestamp) -> Option<(&Account, Reach)> {
+    pub(crate) fn holder(&self, token: &str, now: Timestamp) -> Option<(&Account, Reach)> {
         if let Some(minted) = self.minted.get(token) {
             let account = self.accounts.iter().find(|a| a.name == minted.account)?;
             return (now < minted.expires).then(|| (account, minted.reach.clone()));

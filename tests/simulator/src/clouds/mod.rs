@@ -20,12 +20,14 @@ mod gateway;
 mod numspot;
 mod otc;
 mod place;
+mod route;
 mod sbercloud;
 mod sign_in;
 mod ucs;
 
 pub use numspot::NumspotApi;
 pub(crate) use place::{Place, answer};
+pub use route::Route;
 pub use sign_in::BasicHeader;
 
 macro_rules! clouds {

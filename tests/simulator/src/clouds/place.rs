@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Cloud, Location, Refusal, Target, UNCLAIMED,
+    Cloud, Location, Refusal, Route, Target, UNCLAIMED,
     sign_in::{self, SignIn},
 };
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
 pub(crate) enum Place {
     Operations(Target),
     SignIn(SignIn),
+    /// An address that was told to the simulator.
+    Route(String),
     /// No such path; the one whose gateway says so.
     Nowhere(Cloud),
 }
@@ -49,20 +51,21 @@ impl Place {
     pub(crate) fn cloud(&self) -> Option<Cloud> {
         match self {
             Self::Operations(target) => Some(target.cloud),
-            Self::SignIn(_) | Self::Nowhere(_) => None,
+            Self::SignIn(_) | Self::Route(_) | Self::Nowhere(_) => None,
         }
     }
 
     pub(crate) fn id(&self) -> Option<&str> {
         match self {
             Self::Operations(target) => target.id.as_deref(),
-            Self::SignIn(_) | Self::Nowhere(_) => None,
+            Self::SignIn(_) | Self::Route(_) | Self::Nowhere(_) => None,
         }
     }
 
     fn numbers_replies(&self) -> bool {
         match self {
             Self::SignIn(sign_in) => sign_in.numbers_replies(),
+            Self::Route(_) => false,
             Self::Operations(Target { cloud, .. }) | Self::Nowhere(cloud) => cloud.api().front().numbers_replies,
         }
     }
@@ -70,6 +73,7 @@ impl Place {
     pub(crate) fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
         let mut reply = match self {
             Self::SignIn(sign_in) => sign_in.refuse(refusal),
+            Self::Route(_) => Route::refuse(refusal),
             Self::Operations(Target { cloud, .. }) | Self::Nowhere(cloud) => cloud.api().refuse(refusal, request_id),
         };
         if let Refusal::Throttled { retry_after, .. } = refusal {
@@ -84,6 +88,10 @@ impl Place {
         let target = match self {
             Self::Operations(target) => target,
             Self::SignIn(sign_in) => return sign_in.reply(world, request, now),
+            Self::Route(address) => {
+                let route = world.routes.get(address).ok_or(Refusal::NoSuchPath)?;
+                return route.reply(world, request, now);
+            }
             Self::Nowhere(_) => return Err(Refusal::NoSuchPath),
         };
         let api = target.cloud.api();
@@ -100,7 +108,10 @@ impl Place {
 
 /// The answer to a request, and where it led.
 pub(crate) fn answer(world: &mut World, request: &Request, now: Timestamp) -> (Answer, Place) {
-    let place = Place::of(request.path());
+    let place = match world.routes.contains_key(&request.path_and_query) {
+        true => Place::Route(request.path_and_query.clone()),
+        false => Place::of(request.path()),
+    };
     let request_id = request_id(world.serial());
     if let Some(answer) = world.refuse_long_headers(request) {
         return (answer, place);

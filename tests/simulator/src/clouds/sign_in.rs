@@ -42,6 +42,8 @@ pub(crate) enum SignIn {
     Cloudru,
     /// The form that Cloud.ru took before.
     CloudruForm,
+    /// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
+    Entra,
 }
 
 pub(super) fn locate(segments: &[&str]) -> Option<SignIn> {
@@ -50,6 +52,7 @@ pub(super) fn locate(segments: &[&str]) -> Option<SignIn> {
         ["v3", "auth", "tokens"] => Some(SignIn::Keystone),
         ["v3"] => Some(SignIn::KeystoneVersion),
         ["api", "v1", "auth", "token"] => Some(SignIn::Cloudru),
+        [_, "oauth2", "v2.0", "token"] => Some(SignIn::Entra),
         ["auth", "system", "openid", "token"] => Some(SignIn::CloudruForm),
         _ => None,
     }
@@ -75,7 +78,7 @@ impl SignIn {
             }
         };
         let body = match self {
-            Self::Numspot => json!({"error": name, "error_description": message}),
+            Self::Numspot | Self::Entra => json!({"error": name, "error_description": message}),
             Self::Keystone | Self::KeystoneVersion if status == 429 => {
                 json!({"error_code": "IAM.0012", "error_msg": message})
             }
@@ -95,6 +98,7 @@ impl SignIn {
         match self {
             Self::KeystoneVersion => Ok(keystone_version(request)),
             Self::Numspot => numspot(world, request, now),
+            Self::Entra => entra(world, request, now),
             Self::Keystone => keystone(world, request, now),
             Self::Cloudru => {
                 let body = json_body(request)?;
@@ -128,6 +132,18 @@ fn numspot(world: &mut World, request: &Request, now: Timestamp) -> Result<Reply
     let account = find(world, &id, &secret)?;
     let (token, _, seconds) = mint(world, &account, 3600, Reach::Everything, now)?;
     Ok(Reply::json(200, &json!({"access_token": token, "expires_in": seconds, "token_type": "Bearer"})))
+}
+
+/// As NumSpot's, with a scope that names a resource, and one way of sending the credentials, not both.
+fn entra(world: &mut World, request: &Request, now: Timestamp) -> Result<Reply, Refusal> {
+    let form = Form::read(request)?;
+    if !form.get("scope").is_some_and(|scope| scope.ends_with("/.default")) {
+        return Err(Refusal::BadRequest("scope must end in /.default"));
+    }
+    if request.header("authorization").is_some() && form.get("client_secret").is_some() {
+        return Err(Refusal::BadRequest("more than one way of sending the credentials"));
+    }
+    numspot(world, request, now)
 }
 
 fn keystone_version(request: &Request) -> Reply {
