@@ -1,5 +1,7 @@
 //! Names of hosts, and patterns of them.
 
+use std::fmt;
+
 use url::Host;
 
 /// HTTPS's own port.
@@ -54,6 +56,20 @@ impl HostPattern {
             (Hosts::One(own), host) => own == host,
             (Hosts::Below(parent), Host::Domain(name)) => is_subdomain(name, parent),
             (Hosts::Below(_), Host::Ipv4(_) | Host::Ipv6(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.hosts {
+            Hosts::One(host) => write!(f, "{host}")?,
+            Hosts::Below(parent) => write!(f, "*.{parent}")?,
+        }
+        match self.port {
+            Some(HTTPS) => Ok(()),
+            Some(port) => write!(f, ":{port}"),
+            None => f.write_str(":*"),
         }
     }
 }

@@ -91,3 +91,237 @@ fn gke_is_followed_to_success_and_to_failure() {
     let status = bed.until_reason("bad", "Succeeded", "OperationFailed");
     assert_eq!(status["error"]["code"], "8");
 }
+
+/// A profile of an API that nobody has, under a name of this test's own.
+fn example_profile(bed: &Bed, change: impl FnOnce(&mut Value)) -> (String, Value) {
+    let name = own(bed, "example");
+    let reply = |status: &str| json!({"id": "op-1", "status": status});
+    let mut spec = json!({
+        "cloud": "Example Cloud",
+        "hosts": ["localhost:*"],
+        "auth": {"bearer": {}},
+        "parameters": {"project": {}},
+        "request": {"path": "/example/{project}/operations/{operationId}"},
+        "read": {
+            "identity": {"path": "id"},
+            "state": [{"path": "status", "words": {"Running": ["busy"], "Succeeded": ["done"], "Failed": ["bad"]}}],
+            "notFound": {"codes": ["no_such_operation"]},
+        },
+        "examples": [
+            {"name": "good", "operationId": "op-1", "reply": reply("done"), "expect": {"phase": "Succeeded"}},
+            {"name": "bad", "operationId": "op-1", "reply": reply("bad"), "expect": {"phase": "Failed"}},
+        ],
+    });
+    change(&mut spec);
+    let metadata = json!({"name": name});
+    (
+        name,
+        json!({"apiVersion": "cloudop.dev/v1alpha1", "kind": "OperationProfile", "metadata": metadata, "spec": spec}),
+    )
+}
+
+/// An address of that API, which says `words` one after another.
+fn address(bed: &Bed, project: &str, words: &[&str]) -> String {
+    let path = format!("/example/{project}/operations/op-1");
+    let answer = |route: Route, word: &&str| route.answer(200, json!({"id": "op-1", "status": word}).to_string());
+    bed.simulator.route(words.iter().fold(Route::new(&path), answer));
+    path
+}
+
+fn requests(bed: &Bed, path: &str) -> usize {
+    bed.simulator.count(cloudop_simulator::Matcher::path(path))
+}
+
+#[test]
+fn a_profile_may_come_late_be_edited_be_deleted_and_come_again() {
+    let bed = bed();
+    let controller = bed.controller(&[]);
+    let (name, profile) = example_profile(&bed, |_| {});
+    let path = address(&bed, "p", &["waiting", "done"]);
+    bed.apply(&operation("job", &name, &json!({"project": "p"}), "op-1"));
+    let status = bed.until_reason("job", "UpstreamReachable", "ProfileNotFound");
+    let message = condition(&status, "Succeeded").unwrap()["message"].as_str().unwrap().to_owned();
+    assert_eq!(message, format!("spec.provider.declared: there is no OperationProfile {name}; create it"));
+    assert_eq!(condition(&status, "Succeeded").unwrap()["reason"], "ProfileInvalid");
+    assert_eq!(condition(&status, "Ready").unwrap()["status"], "Unknown", "within its grace");
+    assert_eq!(requests(&bed, &path), 0);
+
+    // It heals by itself; the cloud says a word that the profile does not know.
+    bed.apply(&profile.to_string());
+    until_ready(&bed, &name, "True");
+    bed.until_reason("job", "Succeeded", "UnrecognizedState");
+
+    // What is read may change mid-run.
+    let (_, knows_the_word) = example_profile(&bed, |spec| {
+        spec["read"]["state"][0]["words"]["Blocked"] = json!(["waiting"]);
+    });
+    bed.apply(&knows_the_word.to_string());
+    bed.until_reason("job", "Succeeded", "Blocked");
+
+    // Where credentials go, and what is asked with them, may not.
+    for (field, value) in [
+        ("hosts", json!(["*.example.com"])),
+        ("auth", json!({"basic": {}})),
+        ("request", json!({"path": "/other/{project}/{operationId}"})),
+        ("endpoint", json!("https://localhost:1")),
+    ] {
+        let (_, changed) = example_profile(&bed, |spec| spec[field] = value);
+        let output = bed.kubectl_stdin(&["apply", "-f", "-"], &changed.to_string());
+        let said = format!("spec.{field}: Invalid value");
+        assert!(output.stderr.contains(&said) && output.stderr.contains("is immutable"), "{field}: {}", output.stderr);
+    }
+
+    // A wrong one refuses, in words, and the operation goes on being unfinished.
+    let (_, wrong) =
+        example_profile(&bed, |spec| spec["examples"][0]["expect"] = json!({"phase": "Succeeded", "percent": 7}));
+    bed.apply(&wrong.to_string());
+    let ready = until_ready(&bed, &name, "False");
+    assert_eq!(ready["reason"], "ExampleFailed");
+    assert_eq!(ready["message"], "example \"good\": percent should be 7 and was read as absent");
+    let status = bed.until_reason("job", "UpstreamReachable", "ProfileRefused");
+    assert_eq!(status["phase"], "Blocked", "the last that was known");
+    let message = condition(&status, "Succeeded").unwrap()["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(&format!("OperationProfile {name} is not ready (ExampleFailed): example \"good\"")),
+        "{message}"
+    );
+
+    // Deleted, it is missing; created again, with another request, all goes on.
+    assert!(bed.kubectl(&["delete", "operationprofile", &name]).success());
+    bed.until_reason("job", "UpstreamReachable", "ProfileNotFound");
+    bed.apply(&knows_the_word.to_string());
+    bed.until_reason("job", "Succeeded", "Blocked");
+    bed.simulator.advance_route(&path);
+    wait(&bed, "job", "condition=Succeeded");
+    // Refused and deleted in one go is one time.
+    assert_eq!(bed.events("job").iter().filter(|event| *event == "ProfileInvalid").count(), 2);
+
+    // What is settled is settled.
+    assert!(bed.kubectl(&["delete", "operationprofile", &name]).success());
+    let settled = bed.get("job").unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(bed.get("job").unwrap(), settled);
+    assert!(controller.logs().contains("may not serve"));
+}
+
+/// What the API server refuses, each with the field at fault.
+#[test]
+fn a_wrong_profile_is_refused_at_apply_where_the_schema_can_tell() {
+    let bed = bed();
+    let mut refused = Vec::new();
+    let words: Vec<String> = (0..1000).map(|n| format!("w{n}")).collect();
+    let cases: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+        ("spec.auth: Invalid value: set at least one of", Box::new(|s| s["auth"] = json!({}))),
+        ("set basic or keystone, not both", Box::new(|s| s["auth"] = json!({"basic": {}, "keystone": {}}))),
+        ("unknown field \"spec.auth.apiKey\"", Box::new(|s| s["auth"] = json!({"apiKey": {}}))),
+        ("spec.examples: Invalid value: must hold", Box::new(|s| _ = s["examples"].as_array_mut().unwrap().pop())),
+        ("spec.examples", Box::new(|s| s["examples"][1]["expect"]["phase"] = json!("Succeeded"))),
+        (
+            "spec.examples[0].expect: Invalid value: set phase, reason or both",
+            Box::new(|s| s["examples"][0]["expect"] = json!({})),
+        ),
+        ("unknown field \"spec.read.stat\"", Box::new(|s| s["read"]["stat"] = json!("x"))),
+        (
+            "spec.read.state[0].words.Running: Too many: 1000",
+            Box::new(move |s| s["read"]["state"][0]["words"]["Running"] = json!(words)),
+        ),
+        ("spec.endpoint: Invalid value", Box::new(|s| s["endpoint"] = json!("http://localhost"))),
+        ("spec.request.path: Invalid value", Box::new(|s| s["request"]["path"] = json!("/x?y"))),
+        (
+            "spec.read.state[0].absent: Unsupported value: \"Succeeded\"",
+            Box::new(|s| s["read"]["state"][0]["absent"] = json!("Succeeded")),
+        ),
+        (
+            "spec.hosts: Required value: is missing",
+            Box::new(|s| {
+                s["endpoint"] = json!("https://localhost");
+                s.as_object_mut().unwrap().remove("hosts");
+            }),
+        ),
+        ("spec.read.identity: Required value", Box::new(|s| _ = s["read"].as_object_mut().unwrap().remove("identity"))),
+    ];
+    for (why, change) in cases {
+        let (_, profile) = example_profile(&bed, change);
+        let output = bed.kubectl_stdin(&["apply", "-f", "-"], &profile.to_string());
+        if output.success() || !output.stderr.contains(why) {
+            refused.push(format!("{why}: {}", output.stderr));
+        }
+    }
+    for name in ["Capital", "with.dot", &"x".repeat(64)] {
+        let (_, mut profile) = example_profile(&bed, |_| {});
+        profile["metadata"]["name"] = json!(name);
+        let output = bed.kubectl_stdin(&["apply", "-f", "-"], &profile.to_string());
+        if output.success() {
+            refused.push(format!("the name {name} is taken"));
+        }
+    }
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+}
+
+/// What only the controller can tell, by the condition Ready; and what it never does with a credential.
+#[test]
+fn a_hostile_profile_sends_a_credential_nowhere() {
+    let bed = bed();
+    let _controller = bed.controller(&[]);
+    let outside = address(&bed, "p", &["busy"]);
+    let mut wrong = Vec::new();
+    let deep = "a.".repeat(100) + "a";
+    let cases: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+        (
+            "spec.endpoint: its host is none of spec.hosts",
+            Box::new(|s| s["endpoint"] = json!("https://evil.example.com")),
+        ),
+        (
+            "spec.auth.oauth2.tokenUrl: its host is none of spec.hosts",
+            Box::new(|s| s["auth"] = json!({"oauth2": {"tokenUrl": "https://evil.example.com/t"}})),
+        ),
+        (
+            "spec.request.headers.authorization: this header may not be set",
+            Box::new(|s| s["request"]["headers"] = json!({"authorization": "x"})),
+        ),
+        (
+            "spec.request.headers.Host: this header may not be set",
+            Box::new(|s| s["request"]["headers"] = json!({"Host": "x"})),
+        ),
+        ("spec.read.message: ", Box::new(move |s| s["read"]["message"] = json!(deep))),
+        ("spec.request.path: ", Box::new(|s| s["request"]["path"] = json!("/a/../{project}/{operationId}"))),
+        (
+            "spec.parameters.project.pattern: ",
+            Box::new(|s| s["parameters"]["project"]["pattern"] = json!("(a{999}){999}")),
+        ),
+    ];
+    for (why, change) in cases {
+        let (name, profile) = example_profile(&bed, change);
+        bed.apply(&profile.to_string());
+        let ready = until_ready(&bed, &name, "False");
+        if ready["reason"] != "SpecInvalid" || !ready["message"].as_str().unwrap().contains(why) {
+            wrong.push(format!("{why}: {ready}"));
+        }
+        assert!(bed.kubectl(&["delete", "operationprofile", &name]).success());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // The Secret's endpoint is the simulator, and the profile's hosts are another.
+    let (name, profile) = example_profile(&bed, |spec| spec["hosts"] = json!(["api.example.com"]));
+    bed.apply(&profile.to_string());
+    until_ready(&bed, &name, "True");
+    bed.apply(&operation("elsewhere", &name, &json!({"project": "p"}), "op-1"));
+    let status = bed.until_reason("elsewhere", "UpstreamReachable", "EndpointRefused");
+    let message = condition(&status, "UpstreamReachable").unwrap()["message"].to_string();
+    assert!(message.contains("localhost is none of the hosts of OperationProfile"), "{message}");
+
+    // A Secret that is for another provider, and one that names none.
+    let for_another = operation("another", &name, &json!({"project": "p"}), "op-1");
+    bed.secret("another", &[("token", "let-me-in"), ("provider", "otcCceJob")]);
+    bed.apply(&for_another.replace("credentialsRef: {name: cloud}", "credentialsRef: {name: another}"));
+    let status = bed.until_reason("another", "UpstreamReachable", "CredentialsIncomplete");
+    let message = condition(&status, "UpstreamReachable").unwrap()["message"].to_string();
+    assert!(message.contains(&format!("key provider does not name {name}")), "{message}");
+
+    // Parameters that the profile does not know, or that lead elsewhere.
+    bed.apply(&operation("unknown", &name, &json!({"project": "p", "zone": "z"}), "op-1"));
+    let status = bed.until_reason("unknown", "UpstreamReachable", "ProfileRefused");
+    let message = condition(&status, "UpstreamReachable").unwrap()["message"].to_string();
+    assert!(message.contains("spec.provider.declared.parameters.zone: profile"), "{message}");
+    assert_eq!(requests(&bed, &outside), 0);
+}

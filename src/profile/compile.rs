@@ -10,7 +10,7 @@ use super::path::Path;
 use super::read::{ErrorReader, Reader, SubJobReader};
 use super::template::{OPERATION_ID, Template, check_path};
 use super::words::{Glob, Table};
-use super::{Exchange, Identity, List, NextPage, Parameter, Profile, SignInWays};
+use super::{Exchange, Headers, Identity, List, NextPage, Parameter, Profile, Query, SignInWays};
 use crate::api::{
     AuthSpec, ClientIn, ErrorSpec, IdentityOf, IdentitySpec, ListSpec, OperationProfileSpec, ParameterSpec, ReadSpec,
     StateSpec, SubJobsSpec,
@@ -64,12 +64,8 @@ pub fn compile(name: &str, spec: &OperationProfileSpec) -> Result<Profile, Strin
     let path = path_template("spec.request.path", &spec.request.path, &with_id)?;
     let query = query("spec.request.query", &spec.request.query, &with_id)?;
     let is_of_many = !path.names(OPERATION_ID) && !query.iter().any(|(_, value)| value.names(OPERATION_ID));
-    if is_of_many
-        && !spec
-            .list
-            .as_ref()
-            .is_some_and(|list| (&list.path, &list.query) == (&spec.request.path, &spec.request.query))
-    {
+    let of_list = spec.list.as_ref().map(|list| (&list.path, &list.query));
+    if is_of_many && of_list != Some((&spec.request.path, &spec.request.query)) {
         return Err(
             "spec.request: neither path nor query names {operationId}, and it is not the request of spec.list".into()
         );
@@ -246,7 +242,7 @@ fn exchange(
         }
         (None, None, Some(key)) => {
             let url = address("spec.auth.serviceKey.url", &key.url, known, hosts)?;
-            Ok((Some(Exchange::ServiceKey { url }), vec!["serviceKey"]))
+            Ok((Some(Exchange::Key { url }), vec!["serviceKey"]))
         }
         _ => Err("spec.auth: set one of oauth2, keystone and serviceKey, not several".into()),
     }
@@ -256,11 +252,7 @@ fn path_template(field: &str, text: &str, known: &BTreeSet<&str>) -> Result<Temp
     check_path(text).and_then(|()| Template::read(text, known)).map_err(|why| format!("{field}: {why}"))
 }
 
-fn query(
-    field: &str,
-    pairs: &BTreeMap<String, String>,
-    known: &BTreeSet<&str>,
-) -> Result<Box<[(Box<str>, Template)]>, String> {
+fn query(field: &str, pairs: &BTreeMap<String, String>, known: &BTreeSet<&str>) -> Result<Query, String> {
     let read = |(name, value): (&String, &String)| {
         let value = Template::read(value, known).map_err(|why| format!("{field}.{name}: {why}"))?;
         Ok((name.as_str().into(), value))
@@ -268,7 +260,7 @@ fn query(
     pairs.iter().map(read).collect()
 }
 
-fn headers(headers: &BTreeMap<String, String>, auth: &AuthSpec) -> Result<Box<[(Box<str>, Box<str>)]>, String> {
+fn headers(headers: &BTreeMap<String, String>, auth: &AuthSpec) -> Result<Headers, String> {
     let of_token = auth.header.as_ref().map(|header| header.name.to_ascii_lowercase());
     let mut read: Vec<(Box<str>, Box<str>)> = Vec::new();
     for (name, value) in headers {

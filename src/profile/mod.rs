@@ -39,6 +39,11 @@ use words::Glob;
 /// The longest value of a parameter, in bytes.
 const LONGEST_VALUE: usize = 253;
 
+/// Parameters of a query, by name.
+type Query = Box<[(Box<str>, Template)]>;
+/// Headers, by their names in lower case.
+type Headers = Box<[(Box<str>, Box<str>)]>;
+
 /// A profile that can be used.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -53,8 +58,8 @@ pub struct Profile {
     /// Whether there is no request for one operation, only that of the list.
     is_of_many: bool,
     path: Template,
-    query: Box<[(Box<str>, Template)]>,
-    headers: Box<[(Box<str>, Box<str>)]>,
+    query: Query,
+    headers: Headers,
     item: Option<Path>,
     list: Option<List>,
     identity: Identity,
@@ -82,14 +87,14 @@ struct SignInWays {
 enum Exchange {
     OAuth { token_url: Template, scope: Option<String>, audience: Option<String>, client: ClientForm },
     Keystone { url: Option<Template>, project: Option<Template> },
-    ServiceKey { url: Template },
+    Key { url: Template },
 }
 
 impl SignInWays {
     /// The addresses that credentials are sent to.
     fn addresses(&self) -> Option<&Template> {
         match self.exchange.as_ref()? {
-            Exchange::OAuth { token_url: url, .. } | Exchange::ServiceKey { url } => Some(url),
+            Exchange::OAuth { token_url: url, .. } | Exchange::Key { url } => Some(url),
             Exchange::Keystone { url, .. } => url.as_ref(),
         }
     }
@@ -97,7 +102,7 @@ impl SignInWays {
     fn project(&self) -> Option<&Template> {
         match self.exchange.as_ref()? {
             Exchange::Keystone { project, .. } => project.as_ref(),
-            Exchange::OAuth { .. } | Exchange::ServiceKey { .. } => None,
+            Exchange::OAuth { .. } | Exchange::Key { .. } => None,
         }
     }
 }
@@ -105,7 +110,7 @@ impl SignInWays {
 #[derive(Clone, Debug)]
 struct List {
     path: Template,
-    query: Box<[(Box<str>, Template)]>,
+    query: Query,
     items: Path,
     next: Option<NextPage>,
 }
@@ -180,9 +185,8 @@ impl Profile {
 
     /// A value for each parameter, where only its place matters.
     pub fn sample_parameters(&self) -> BTreeMap<Box<str>, Box<str>> {
-        let sample =
-            |(name, rule): (&Box<str>, &Parameter)| (name.clone(), rule.default.clone().unwrap_or_else(|| "x".into()));
-        self.parameters.iter().map(sample).collect()
+        let sample = |rule: &Parameter| rule.default.clone().unwrap_or_else(|| "x".into());
+        self.parameters.iter().map(|(name, rule)| (name.clone(), sample(rule))).collect()
     }
 
     /// The profile with whatever parameters, for reading a reply.
@@ -296,7 +300,7 @@ impl CloudApi for Bound<'_> {
         let service = |url| Some(IdentityService { url, domain: None });
         match &auth.exchange {
             None => {}
-            Some(Exchange::ServiceKey { url }) => sign_in.identity_service = service(self.fill(url, "")),
+            Some(Exchange::Key { url }) => sign_in.identity_service = service(self.fill(url, "")),
             Some(Exchange::Keystone { url, project }) => {
                 sign_in.identity_service = service(url.as_ref().map(|url| self.fill(url, "")).unwrap_or_default());
                 if let Some(project) = project {

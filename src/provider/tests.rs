@@ -294,7 +294,7 @@ proptest! {
     fn whatever_the_reply_an_observation_is_sound(reply in reply()) {
         let document = Document::parse(reply.to_string().as_bytes()).unwrap();
         for provider in every_provider_once() {
-            let Ok(Reading::Found(observation)) = super::interpret(api(&provider), "x", document.root()) else { continue };
+            let Ok(Reading::Found(observation)) = super::interpret(api(provider), "x", document.root()) else { continue };
             prop_assert!(!observation.upstream_state.is_empty() || observation.error.is_some());
             prop_assert!(observation.percent.is_none_or(|percent| (0.0..=100.0).contains(&percent)));
             prop_assert!(is_end(observation.state) || observation.completion_time.is_none());

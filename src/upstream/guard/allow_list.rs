@@ -70,7 +70,13 @@ impl AllowList {
     /// # Errors
     /// [`FailureKind::EndpointRefused`], naming the Secret's key.
     pub fn check(&self, key: &str, endpoint: &str, provider: &dyn CloudApi) -> Result<Endpoint, PollFailure> {
-        let refuse = |why: &str| PollFailure::new(FailureKind::EndpointRefused, explain_refusal(key, why));
+        let refuse = |why: &str| {
+            let message = match is_of_profile(endpoint, provider) {
+                true => format!("{endpoint}, which OperationProfile {} names, cannot be used: {why}", provider.name()),
+                false => explain_refusal(key, why),
+            };
+            PollFailure::new(FailureKind::EndpointRefused, message)
+        };
         // A URL parser would drop or turn round what people do not see.
         if endpoint.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
             return Err(refuse("it has a space, a control character or a backslash in it"));
@@ -88,7 +94,7 @@ impl AllowList {
         let host = url.host_str().and_then(host).ok_or_else(|| refuse("it has no usable host"))?;
         let port = url.port().unwrap_or(HTTPS);
         if let Some(hosts) = provider.hosts().filter(|hosts| !hosts.iter().any(|own| own.matches(&host, port))) {
-            return Err(refuse(&refuse_foreign_host(&host, hosts.len(), provider)));
+            return Err(refuse(&refuse_foreign_host(&host, hosts, provider)));
         }
         if !self.allows(&host, port, provider.domains()) {
             return Err(refuse(&refuse_host(&host, port, provider)));
@@ -142,12 +148,21 @@ fn refuse_host(host: &Host<String>, port: u16, provider: &dyn CloudApi) -> Strin
     )
 }
 
-fn refuse_foreign_host(host: &Host<String>, hosts: usize, provider: &dyn CloudApi) -> String {
-    let name = provider.name();
+fn refuse_foreign_host(host: &Host<String>, hosts: &[HostPattern], provider: &dyn CloudApi) -> String {
+    let hosts = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     format!(
-        "{host} is none of the {hosts} hosts that OperationProfile {name} sends credentials to (spec.hosts): correct it, or \
-         use another profile"
+        "{host} is none of the hosts of OperationProfile {} ({hosts}); correct it, or use another profile",
+        provider.name()
     )
+}
+
+/// Whether `endpoint` is the profile's own and not the Secret's.
+fn is_of_profile(endpoint: &str, provider: &dyn CloudApi) -> bool {
+    let own = || {
+        let service = provider.sign_in().identity_service.map(|service| service.url);
+        provider.endpoint().into_iter().chain(service)
+    };
+    provider.revision().is_some() && own().any(|own| own == endpoint)
 }
 
 /// That the endpoint in the Secret's `key` is refused, and `why`.
