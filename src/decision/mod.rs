@@ -248,7 +248,7 @@ fn settle(old: &CloudOperationStatus, mut observation: Observation, now: Timesta
     if is_end && !was_busy && followed < within {
         let seconds = within.as_secs();
         observation.state = State::Pending;
-        observation.message = Some(format!("perhaps from before; it counts once seen busy, or after {seconds} s"));
+        observation.message = Some(format!("settling for {seconds} s at most"));
         (observation.error, observation.percent, observation.counts) = (None, None, None);
         (observation.start_time, observation.completion_time) = (None, None);
     }

@@ -31,9 +31,8 @@ impl CloudApi for HuaweiCceUpgrade {
         "Huawei Cloud CCE"
     }
 
-    /// SberCloud Advanced runs the same service under the last two.
     fn domains(&self) -> &[&str] {
-        &["myhuaweicloud.com", "myhuaweicloud.eu", "hc.sbercloud.ru", "hc.cloud.ru"]
+        huawei_cloud::DOMAINS
     }
 
     fn token_header(&self) -> TokenHeader {
@@ -41,19 +40,11 @@ impl CloudApi for HuaweiCceUpgrade {
     }
 
     fn endpoint(&self) -> Option<String> {
-        let domain = if self.region == "eu-west-101" { "myhuaweicloud.eu" } else { "myhuaweicloud.com" };
-        Some(format!("https://cce.{}.{domain}", self.region))
+        Some(huawei_cloud::endpoint("cce", &self.region))
     }
 
     fn sign_in(&self) -> SignIn {
-        let domain = if self.region == "eu-west-101" { "myhuaweicloud.eu" } else { "myhuaweicloud.com" };
-        let url = format!("https://iam.{}.{domain}", self.region);
-        SignIn {
-            methods: Cow::Borrowed(&["token", "keystonePassword", "accessKey"]),
-            identity_service: Some(IdentityService { url, domain: Some(domain.to_owned()) }),
-            scope: Scope::Project(self.project_id.clone()),
-            oauth: None,
-        }
+        huawei_cloud::sign_in(&self.region, &self.project_id)
     }
 
     fn request(&self, operation_id: &str) -> Request {
@@ -82,9 +73,8 @@ impl CloudApi for HuaweiCceUpgrade {
         read_found(find_by_id(operation_id, workflows, "metadata.uid"), read_workflow)
     }
 
-    /// CCE's own codes start "CCE.", as in CCE.01404001, "CCE_CM." or, of its engine, "E.CFE.".
     fn whose(&self, refusal: &ApiError) -> Whose {
-        whose(refusal, |code| ["CCE.", "CCE_CM.", "E.CFE."].iter().any(|family| code.starts_with(family)))
+        whose(refusal, job::is_of_cce)
     }
 }
 

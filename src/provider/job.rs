@@ -33,6 +33,11 @@ pub(super) fn read_job(job: Json<'_>) -> Result<Observation, Misread> {
     Ok(observation)
 }
 
+/// CCE's own codes start "CCE.", as in CCE.01404001, "CCE_CM." or, of its engine, "E.CFE.".
+pub(super) fn is_of_cce(code: &str) -> bool {
+    ["CCE.", "CCE_CM.", "E.CFE."].iter().any(|family| code.starts_with(family))
+}
+
 /// v3 puts the state into `status.phase`, v2 into `status.status`.
 fn phase_of(job: Json<'_>) -> Option<Json<'_>> {
     job.get("status.phase").or_else(|| job.get("status.status"))

@@ -20,9 +20,14 @@ use crate::observation::{ApiError, Misread, Observation, OperationError, Reading
 
 mod declared;
 mod errors;
+mod huawei_cloud;
 mod job;
+mod numspot;
+mod open_telekom_cloud;
+mod service_job;
 
 pub use declared::Declared;
+pub use service_job::JobService;
 
 use errors::find_code;
 pub(crate) use errors::{add_error, read_error};
@@ -379,9 +384,13 @@ macro_rules! providers {
 
 providers! {
     numspot_kubernetes NumspotKubernetes "numspotKubernetes",
+    numspot_cluster NumspotCluster "numspotCluster",
     huawei_cce_upgrade HuaweiCceUpgrade "huaweiCceUpgrade",
+    huawei_cce_job HuaweiCceJob "huaweiCceJob",
     huawei_ucs_federation HuaweiUcsFederation "huaweiUcsFederation",
+    huawei_job HuaweiJob "huaweiJob",
     otc_cce_job OtcCceJob "otcCceJob",
+    otc_job OtcJob "otcJob",
     sbercloud_openshift_task SbercloudOpenshiftTask "sbercloudOpenshiftTask",
 }
 

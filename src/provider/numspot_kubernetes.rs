@@ -29,7 +29,7 @@ impl CloudApi for NumspotKubernetes {
     }
 
     fn domains(&self) -> &[&str] {
-        &["numspot.com"]
+        numspot::DOMAINS
     }
 
     fn token_header(&self) -> TokenHeader {
@@ -37,17 +37,11 @@ impl CloudApi for NumspotKubernetes {
     }
 
     fn endpoint(&self) -> Option<String> {
-        Some(format!("https://api.{}.numspot.com", self.region))
+        Some(numspot::endpoint(&self.region))
     }
 
     fn sign_in(&self) -> SignIn {
-        SignIn {
-            methods: Cow::Borrowed(&["token", "clientCredentials"]),
-            identity_service: None,
-            scope: Scope::Account,
-            // As NumSpot's own Terraform provider does.
-            oauth: Some(OAuth { path: "/iam/token".into(), scope: None, audience: None, client: ClientForm::Both }),
-        }
+        numspot::sign_in()
     }
 
     fn request(&self, operation_id: &str) -> Request {
@@ -78,9 +72,8 @@ impl CloudApi for NumspotKubernetes {
         }
     }
 
-    /// NumSpot's own errors are problems (RFC 9457) with a URN for a type.
     fn whose(&self, refusal: &ApiError) -> Whose {
-        whose(refusal, |code| code.starts_with("urn:numspot:"))
+        numspot::whose(refusal)
     }
 
     fn unknown_path_advice(&self) -> Option<&'static str> {

@@ -23,7 +23,7 @@ impl CloudApi for OtcCceJob {
     }
 
     fn domains(&self) -> &[&str] {
-        &["otc.t-systems.com"]
+        open_telekom_cloud::DOMAINS
     }
 
     fn token_header(&self) -> TokenHeader {
@@ -31,23 +31,11 @@ impl CloudApi for OtcCceJob {
     }
 
     fn endpoint(&self) -> Option<String> {
-        // The Swiss cloud's hosts stand in a domain of their own.
-        let domain = if self.region == "eu-ch2" { "sc.otc.t-systems.com" } else { "otc.t-systems.com" };
-        Some(format!("https://cce.{}.{domain}", self.region))
+        Some(open_telekom_cloud::endpoint("cce", &self.region))
     }
 
-    /// The Swiss cloud's identity service stands at iam-pub.
     fn sign_in(&self) -> SignIn {
-        let url = match self.region.as_str() {
-            "eu-ch2" => "https://iam-pub.eu-ch2.sc.otc.t-systems.com".to_owned(),
-            region => format!("https://iam.{region}.otc.t-systems.com"),
-        };
-        SignIn {
-            methods: Cow::Borrowed(&["token", "keystonePassword", "accessKey"]),
-            identity_service: Some(IdentityService { url, domain: Some("otc.t-systems.com".to_owned()) }),
-            scope: Scope::Project(self.project_id.clone()),
-            oauth: None,
-        }
+        open_telekom_cloud::sign_in(&self.region, &self.project_id)
     }
 
     fn request(&self, operation_id: &str) -> Request {
@@ -72,9 +60,8 @@ impl CloudApi for OtcCceJob {
         read_found(find_by_id(operation_id, page.items(), "metadata.uid"), job::read_job)
     }
 
-    /// CCE's own codes start "CCE.", as in CCE.01404001, "CCE_CM." or, of its engine, "E.CFE.".
     fn whose(&self, refusal: &ApiError) -> Whose {
-        whose(refusal, |code| ["CCE.", "CCE_CM.", "E.CFE."].iter().any(|family| code.starts_with(family)))
+        whose(refusal, job::is_of_cce)
     }
 }
 

@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use crate::bed;
 
-/// The schema that the API server holds.
-fn schema(bed: &Bed) -> Value {
-    let output = bed.kubectl(&["get", "crd", "cloudoperations.cloudop.dev", "-o", "json"]);
+const KINDS: [&str; 2] = ["cloudoperation", "operationprofile"];
+
+/// The schema of a kind that the API server holds.
+fn schema(bed: &Bed, kind: &str) -> Value {
+    let output = bed.kubectl(&["get", "crd", &format!("{kind}s.cloudop.dev"), "-o", "json"]);
     let mut definition: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take()
 }
@@ -27,10 +29,13 @@ fn properties<'a>(path: &str, schema: &'a Value, found: &mut Vec<(String, &'a Va
 #[test]
 fn every_field_has_a_description_that_ends_as_a_sentence() {
     let bed = bed();
-    let schema = schema(&bed);
-    let mut found = vec![("cloudoperation".to_owned(), &schema)];
-    properties("cloudoperation", &schema, &mut found);
-    assert!(found.len() > 60, "{found:?}");
+    let schemas = KINDS.map(|kind| (kind, schema(&bed, kind)));
+    let mut found = Vec::new();
+    for (kind, schema) in &schemas {
+        found.push(((*kind).to_owned(), schema));
+        properties(kind, schema, &mut found);
+    }
+    assert!(found.len() > 150, "{found:?}");
     for (path, property) in found {
         let text = property["description"].as_str().unwrap_or_default();
         assert!(text.ends_with('.') && text.len() > 7, "{path}: {text:?}");
@@ -43,9 +48,12 @@ fn every_field_has_a_description_that_ends_as_a_sentence() {
 #[test]
 fn kubectl_explains_every_level() {
     let bed = bed();
-    let schema = schema(&bed);
-    let mut found = vec![("cloudoperation".to_owned(), &schema)];
-    properties("cloudoperation", &schema, &mut found);
+    let schemas = KINDS.map(|kind| (kind, schema(&bed, kind)));
+    let mut found = Vec::new();
+    for (kind, schema) in &schemas {
+        found.push(((*kind).to_owned(), schema));
+        properties(kind, schema, &mut found);
+    }
     let has_members =
         |property: &Value| property["properties"].is_object() || property["items"]["properties"].is_object();
     for (path, property) in found.into_iter().filter(|(_, property)| has_members(property)) {
@@ -65,9 +73,10 @@ fn kubectl_explains_every_level() {
 #[test]
 fn every_pattern_is_also_told_in_words() {
     let bed = bed();
-    let schema = schema(&bed);
+    let schema = schema(&bed, "cloudoperation");
     let mut found = Vec::new();
     properties("", &schema, &mut found);
+    found.retain(|(_, property)| !property["enum"].is_array());
     let strings = found.into_iter().flat_map(|(path, property)| [(path.clone(), property), (path, &property["items"])]);
     let mut patterns = 0;
     for (path, property) in strings.filter(|(path, property)| path.starts_with(".spec") && property["type"] == "string")

@@ -6,9 +6,13 @@
 
 mod absence;
 mod hindsight;
+mod huawei_cce_job;
 mod huawei_cce_upgrade;
+mod huawei_job;
 mod huawei_ucs_federation;
+mod numspot_cluster;
 mod numspot_kubernetes;
 mod otc_cce_job;
+mod otc_job;
 mod sbercloud_openshift_task;
 mod story;

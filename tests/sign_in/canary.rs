@@ -32,6 +32,8 @@ fn clouds() -> Vec<(&'static str, Simulator)> {
         Cloud::HuaweiUcsFederation,
         Cloud::OtcCceJob,
         Cloud::SbercloudOpenshiftTask,
+        Cloud::HuaweiJob,
+        Cloud::NumspotCluster,
     ];
     let after_signing_in = |fault: Fault| apis.map(|api| (fault.clone(), Matcher::cloud(api)));
     vec![
@@ -61,6 +63,12 @@ fn talkative(case: &Case) -> Operation {
         Cloud::HuaweiUcsFederation | Cloud::OtcCceJob => json!({"kind": "Job", "metadata": {"uid": id},
             "spec": {"type": secret, "resourceID": secret, "resourceName": secret, "subJobs": part},
             "status": {"phase": secret, "reason": secret, "message": secret}}),
+        Cloud::HuaweiJob => json!({"job_id": id, "status": secret, "job_type": secret, "error_code": secret,
+            "fail_reason": secret, "entities": {"server_id": secret, "sub_jobs": [{"job_id": secret, "job_type": secret,
+            "status": secret, "error_code": secret, "fail_reason": secret}]}}),
+        Cloud::NumspotCluster => {
+            json!({"id": id, "name": secret, "status": {"state": secret, "message": secret}, "error": secret})
+        }
         Cloud::SbercloudOpenshiftTask => json!({"task": {"id": id, "status": secret, "command": secret,
             "serviceInstanceId": secret, "metadata": {"value": secret}}}),
     };

@@ -56,6 +56,11 @@ pub fn cases(salt: &str) -> Vec<Case> {
         ("sbercloud-token", SbercloudOpenshiftTask, Token),
         ("sbercloud-key", SbercloudOpenshiftTask, Key),
         ("sbercloud-form-key", SbercloudOpenshiftTask, FormKey),
+        ("job-token", HuaweiJob, Token),
+        ("job-password", HuaweiJob, Password),
+        ("job-key", HuaweiJob, Signature { temporary: false }),
+        ("cluster-token", NumspotCluster, Token),
+        ("cluster-client", NumspotCluster, Client),
     ]
     .into_iter()
     .map(|(name, cloud, proof)| Case {
@@ -99,6 +104,8 @@ impl Case {
             Cloud::HuaweiUcsFederation => json!({"huaweiUcsFederation": {}}),
             Cloud::OtcCceJob => json!({"otcCceJob": {"region": "eu-de", "projectId": owner}}),
             Cloud::SbercloudOpenshiftTask => json!({"sbercloudOpenshiftTask": {"serviceInstanceId": owner}}),
+            Cloud::HuaweiJob => json!({"otcJob": {"service": "evs", "region": "eu-de", "projectId": owner}}),
+            Cloud::NumspotCluster => json!({"numspotCluster": {"region": "eu-west-2", "spaceId": owner}}),
         }
     }
 
@@ -109,6 +116,8 @@ impl Case {
             Cloud::HuaweiUcsFederation => Scope::ucs(),
             Cloud::OtcCceJob => Scope::otc(self.owner()),
             Cloud::SbercloudOpenshiftTask => Scope::sbercloud(self.owner()),
+            Cloud::HuaweiJob => Scope::project(self.owner()),
+            Cloud::NumspotCluster => Scope::numspot(self.owner(), ""),
         }
     }
 
@@ -117,6 +126,8 @@ impl Case {
         match self.cloud {
             Cloud::NumspotKubernetes => ("RUNNING", "DONE"),
             Cloud::SbercloudOpenshiftTask => ("RUNNING", "SUCCEEDED"),
+            Cloud::HuaweiJob => ("RUNNING", "SUCCESS"),
+            Cloud::NumspotCluster => ("CREATING", "RUNNING"),
             Cloud::HuaweiCceUpgrade | Cloud::HuaweiUcsFederation | Cloud::OtcCceJob => ("Running", "Success"),
         }
     }

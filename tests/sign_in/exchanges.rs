@@ -106,7 +106,8 @@ fn check_poll(case: &Case, request: &RecordedRequest) {
             (temporary, format!("SDK-HMAC-SHA256 Credential={}/{day}///sdk_request, ", case.id()))
         }
         _ => {
-            let bearer = matches!(case.cloud, Cloud::NumspotKubernetes | Cloud::SbercloudOpenshiftTask);
+            let bearer =
+                matches!(case.cloud, Cloud::NumspotKubernetes | Cloud::NumspotCluster | Cloud::SbercloudOpenshiftTask);
             let token = match bearer {
                 true => header("authorization").and_then(|value| value.strip_prefix("Bearer ")),
                 false => header("x-auth-token"),

@@ -14,7 +14,7 @@ use crate::provider::CloudApi;
 
 /// The services of the vendors that are asked: what stands before the region in the names of their hosts. Others are
 /// not: customers put what they like below `obs.<region>`.
-const SERVICES: &[&str] = &["api", "cce", "iam", "iam-pub", "ucs"];
+const SERVICES: &[&str] = &["api", "bms", "cce", "ecs", "evs", "iam", "iam-pub", "ims", "ucs"];
 
 /// The hosts that may be called: those of the vendors' own services, and those that the controller was started with.
 #[derive(Clone, Debug)]

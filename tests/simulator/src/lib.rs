@@ -1,4 +1,4 @@
-//! Five simulated clouds in one HTTPS server on loopback: their paths, sign-ins, replies and refusals, scripted
+//! Simulated clouds in one HTTPS server on loopback: their paths, sign-ins, replies and refusals, scripted
 //! operations, and faults on demand. For tests, the demo, and rehearsals of a pipeline.
 //!
 //! | module | |

@@ -13,7 +13,7 @@ use clap::Parser;
 use cloudop_simulator::{Options, Scenario, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Plays five clouds' APIs for long-running operations over HTTPS on loopback.
+/// Plays clouds' APIs for long-running operations over HTTPS on loopback.
 ///
 /// Stops on SIGINT and SIGTERM. Prints a line for each request: the time, the connection, the status sent (0: none), the
 /// method, the path, and the cloud it belongs to. No header and no body is printed.

@@ -149,7 +149,7 @@ fn span<'a>(history: impl Iterator<Item = (Option<&'a str>, Timestamp)>) -> Span
 
 // These words choose only which times a reply shows.
 const WAITING: [&str; 6] = ["", "init", "initializing", "queuing", "pending", "accepted"];
-const OVER: [&str; 8] = ["success", "succeeded", "done", "failed", "cancel", "cancelled", "completed", "error"];
+const OVER: [&str; 9] = ["success", "succeeded", "done", "fail", "failed", "cancel", "cancelled", "completed", "error"];
 
 #[cfg(test)]
 mod tests {

@@ -105,7 +105,7 @@ impl Simulator {
         Ok(Self { shared, authority: Arc::new(authority), port, extras: Mutex::default(), runtime: Some(runtime) })
     }
 
-    /// The base URL of all five clouds, `https://localhost:PORT`.
+    /// The base URL of all clouds, `https://localhost:PORT`.
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.port)
     }

@@ -18,10 +18,12 @@ use crate::{
 mod cce;
 mod gateway;
 mod numspot;
+mod numspot_cluster;
 mod otc;
 mod place;
 mod route;
 mod sbercloud;
+mod service_job;
 mod sign_in;
 mod ucs;
 
@@ -64,6 +66,10 @@ clouds! {
     OtcCceJob "otcCceJob" otc,
     /// <https://docs.sbercloud.ru/managed-openshift/ug/topics/api/api-ref_task.html>
     SbercloudOpenshiftTask "sbercloudOpenshiftTask" sbercloud,
+    /// <https://support.huaweicloud.com/intl/en-us/api-ecs/ecs_02_0901.html>
+    HuaweiJob "huaweiJob" service_job,
+    /// Made from the definition in terraform-provider-numspot, v1.7.3.
+    NumspotCluster "numspotCluster" numspot_cluster,
 }
 
 /// Whose gateway answers for a path that no cloud claims.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cloudop_simulator::{Cloud, Matcher, NumspotApi, Operation, Scope, Simulator, Stage, Task};
+use cloudop_simulator::{Cloud, Matcher, NumspotApi, Operation, Route, Scope, Simulator, Stage, Task};
 use serde_json::{Value, json};
 
-use crate::{BEARER, PATHS, TOKEN, ask, operation, start};
+use crate::{BEARER, PATHS, TOKEN, ask, client, operation, send, start};
 
 /// Looks for a Go time such as `2023-11-25 06:32:34.923248 +0000 UTC`.
 fn is_go_time(value: &Value) -> bool {
@@ -202,4 +202,67 @@ async fn what_was_asked_is_counted() {
     assert_eq!(request.header("x-auth-token"), Some("let-me-in"));
     sim.reset_counts();
     assert_eq!((sim.count(Matcher::any()), sim.connections()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_job_of_a_service_runs_to_its_failure() {
+    let sim = Simulator::start().await.unwrap();
+    let part = Task::new("s1", "createSingleServer").state("FAIL").reason("no more flavors");
+    let key = sim.put(
+        Operation::new(Cloud::HuaweiJob, Scope::project("p"), "j")
+            .kind("createServer")
+            .target("server", "")
+            .stage(Stage::state("INIT"))
+            .stage(Stage::state("FAIL").error("Ecs.0013", "no more flavors").task(part)),
+    );
+    let path = "/v1/p/jobs/j";
+    let begun = ask(&sim, path, TOKEN).await;
+    assert_eq!((begun.status, &begun.body["status"]), (200, &json!("INIT")));
+    assert_eq!(begun.body["entities"], json!({"server_id": "server"}));
+    assert_eq!((&begun.body["error_code"], &begun.body["end_time"]), (&Value::Null, &Value::Null));
+    assert!(sim.advance(&key));
+    let failed = ask(&sim, path, TOKEN).await.body;
+    assert_eq!((&failed["status"], &failed["error_code"]), (&json!("FAIL"), &json!("Ecs.0013")));
+    assert_eq!(failed["entities"]["sub_jobs"][0]["fail_reason"], "no more flavors");
+    assert!(failed["end_time"].as_str().unwrap().ends_with('Z'));
+    let unknown = ask(&sim, "/v1/p/jobs/k", TOKEN).await;
+    assert_eq!((unknown.status, &unknown.body["error"]["code"]), (404, &json!("Common.0011")));
+    assert_eq!(ask(&sim, path, ("X-Auth-Token", "other")).await.status, 401);
+    assert_eq!(ask(&sim, "/v1/p/jobs", TOKEN).await.body["error_code"], "APIGW.0101");
+}
+
+#[tokio::test]
+async fn a_numspot_cluster_tells_its_state() {
+    let sim = Simulator::start().await.unwrap();
+    sim.put(
+        Operation::new(Cloud::NumspotCluster, Scope::numspot("s", ""), "c")
+            .target("", "prod")
+            .stage(Stage::state("CREATING").progress("half way")),
+    );
+    let path = "/kubernetes/spaces/s/clusters/c";
+    let cluster = ask(&sim, path, BEARER).await.body;
+    assert_eq!(cluster, json!({"id": "c", "name": "prod", "status": {"state": "CREATING", "message": "half way"}}));
+    let unknown = ask(&sim, "/kubernetes/spaces/s/clusters/d", BEARER).await;
+    assert_eq!((unknown.status, &unknown.body["type"]), (404, &json!("urn:numspot:errors#resource_not_found")));
+    assert_eq!(ask(&sim, path, TOKEN).await.status, 401);
+}
+
+#[tokio::test]
+async fn an_address_that_was_told_answers_word_for_word() {
+    let sim = Simulator::start().await.unwrap();
+    let path = "/any/api/op-1?version=2";
+    let route = Route::new(path).token_in("X-Api-Key", "Key ").requires("accept", "application/json");
+    sim.route(route.answer(200, r#"{"state":"busy"}"#).answer(404, r#"{"code":"gone"}"#));
+    let key = ("X-Api-Key", "Key let-me-in");
+    let asked = |path: &str, (name, value): (&'static str, &'static str)| {
+        let request = client(&sim).get(format!("{}{path}", sim.url())).header(name, value);
+        send(request.header("accept", "application/json"))
+    };
+    assert_eq!(asked(path, key).await.text, r#"{"state":"busy"}"#);
+    assert_eq!(asked(path, ("X-Api-Key", "let-me-in")).await.status, 401);
+    assert_eq!(asked("/any/api/op-1", key).await.status, 404, "without its query it is nowhere");
+    assert_eq!(send(client(&sim).get(format!("{}{path}", sim.url())).header(key.0, key.1)).await.status, 400);
+    assert!(sim.advance_route(path));
+    assert_eq!(asked(path, key).await.status, 404);
+    assert!(!sim.advance_route(path));
 }

@@ -38,6 +38,8 @@ pub fn operation_named(cloud: Cloud, id: &str) -> Operation {
         Cloud::HuaweiUcsFederation => Scope::ucs(),
         Cloud::OtcCceJob => Scope::otc("project"),
         Cloud::SbercloudOpenshiftTask => Scope::sbercloud("instance"),
+        Cloud::HuaweiJob => Scope::project("project"),
+        Cloud::NumspotCluster => Scope::numspot("space", ""),
     };
     Operation::new(cloud, scope, id).kind("CreateCluster").target("target-id", "target-name")
 }
