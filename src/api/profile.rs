@@ -347,7 +347,7 @@ pub struct IdentitySpec {
     /// Path to it.
     #[schemars(length(min = 1, max = 253))]
     pub path: String,
-    /// What stands there: the whole, or what follows its last slash. {operationId} by default.
+    /// What stands there, perhaps behind a slash and more; {operationId} by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub is: Option<String>,

@@ -253,9 +253,20 @@ impl Bound<'_> {
         let identity = &self.profile.identity;
         let Some(id) = identity.path.scalar(item) else { return Err(Misread::field(&identity.path.to_string())) };
         let wanted = self.fill(&identity.is, operation_id);
-        let last = |text: &str| text.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
-        Ok(id.eq_ignore_ascii_case(&wanted) || last(id).eq_ignore_ascii_case(&last(&wanted)) && !last(id).is_empty())
+        // An ID may be the last part of a longer name, in the reply or in the spec.
+        Ok(id.eq_ignore_ascii_case(&wanted)
+            || ends_in(id, &wanted)
+            || identity.is.is_alone(OPERATION_ID) && ends_in(&wanted, id))
     }
+}
+
+/// Whether `text` ends in a slash and `end`.
+fn ends_in(text: &str, end: &str) -> bool {
+    let start = text.len().checked_sub(end.len()).filter(|start| text.is_char_boundary(*start) && !end.is_empty());
+    start.is_some_and(|start| {
+        let (before, behind) = text.split_at(start);
+        before.ends_with('/') && behind.eq_ignore_ascii_case(end)
+    })
 }
 
 impl Named for Bound<'_> {

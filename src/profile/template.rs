@@ -52,6 +52,11 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Parameter(parameter) if **parameter == *name))
     }
 
+    /// Whether it is the parameter `name` and no more.
+    pub fn is_alone(&self, name: &str) -> bool {
+        matches!(&*self.0, [Part::Parameter(parameter)] if **parameter == *name)
+    }
+
     /// The names of the parameters in it.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {

@@ -130,6 +130,9 @@ fn a_profile_asks_for_one_operation_and_for_a_list() {
 #[case::empty(json!({"id": ""}), "op-1", false)]
 #[case::slash(json!({"id": "/"}), "/", true)]
 #[case::only_slashes(json!({"id": "x/"}), "y/", false)]
+#[case::another_with_the_same_end(json!({"id": "projects/q/operations/op-1"}), "projects/p/operations/op-1", false)]
+#[case::shorter(json!({"id": "operations/op-1"}), "projects/p/operations/op-1", true)]
+#[case::umlaut(json!({"id": "ö"}), "aö", false)]
 fn a_reply_is_about_the_operation_or_is_not_read(#[case] mut item: Value, #[case] id: &str, #[case] is: bool) {
     let profile = judge(&profile(right())).unwrap();
     let declared = declared(&[("project", "p")]);
