@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cloudop_simulator::Route;
-use cloudop_testbed::{Bed, condition, eventually};
+use cloudop_simulator::{Account, Matcher, Route};
+use cloudop_testbed::{Bed, Process, condition, eventually};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -62,35 +62,159 @@ fn until_ready(bed: &Bed, profile: &str, status: &str) -> Value {
     })
 }
 
+/// A shipped profile, followed at the simulator on the API server.
+struct Shipped {
+    bed: Bed,
+    profile: Value,
+    name: String,
+    _controller: Process,
+}
+
+impl Shipped {
+    fn new(name: &str, change: impl FnOnce(&Bed, &mut Value)) -> Self {
+        let bed = bed();
+        let mut profile = shipped(&bed, name);
+        change(&bed, &mut profile["spec"]);
+        bed.apply(&profile.to_string());
+        let (name, controller) = (own(&bed, name), bed.controller(&[]));
+        until_ready(&bed, &name, "True");
+        Self { _controller: controller, bed, profile, name }
+    }
+
+    /// The address of `path`, which answers with the replies of these examples one after another.
+    fn route(&self, route: Route, examples: &[&str]) {
+        let answer = |route: Route, name: &&str| route.answer(200, example(&self.profile, name)["reply"].to_string());
+        self.bed.simulator.route(examples.iter().fold(route, answer));
+    }
+
+    /// Follows an operation from the example of that name to the next ones, as a pipeline does.
+    fn follow(&self, case: &str, path: &str, parameters: &Value, first: &str, more: usize, succeeds: bool) -> Value {
+        let id = example(&self.profile, first)["operationId"].as_str().unwrap();
+        self.bed.apply(&operation(case, &self.name, parameters, id));
+        self.bed.until(case, "it is seen", |status| status["upstreamState"].is_string());
+        for _ in 0..more {
+            let polls = requests(&self.bed, path);
+            eventually(LIMIT, "another poll", || {
+                if requests(&self.bed, path) > polls { Ok(()) } else { Err("none".to_owned()) }
+            });
+            assert!(self.bed.simulator.advance_route(path));
+        }
+        wait(&self.bed, case, "condition=Finished");
+        wait(&self.bed, case, if succeeds { "condition=Succeeded" } else { "condition=Succeeded=False" });
+        self.bed.get(case).unwrap()["status"].take()
+    }
+}
+
 #[test]
 fn gke_is_followed_to_success_and_to_failure() {
-    let bed = bed();
-    let _controller = bed.controller(&[]);
-    let profile = shipped(&bed, "gke");
-    bed.apply(&profile.to_string());
-    let name = own(&bed, "gke");
-    until_ready(&bed, &name, "True");
-    let id = example(&profile, "running")["operationId"].as_str().unwrap().to_owned();
+    let gke = Shipped::new("gke", |_, _| {});
     for (case, end) in [("good", "done"), ("bad", "failed")] {
+        let id = example(&gke.profile, end)["operationId"].as_str().unwrap();
         let path = format!("/v1/projects/{case}/locations/europe-west1/operations/{id}");
-        let answer = |example: &Value| example["reply"].to_string();
-        bed.simulator.route(
-            Route::new(&path)
-                .answer(200, answer(example(&profile, "running")))
-                .answer(200, answer(example(&profile, end))),
-        );
+        gke.route(Route::new(&path), &["running", end]);
         let parameters = json!({"project": case, "location": "europe-west1"});
-        bed.apply(&operation(case, &name, &parameters, &id));
-        let status = bed.until(case, "it runs", |status| status["phase"] == "Running");
-        assert_eq!(status["progress"]["summary"], "2/6", "{status:#}");
-        assert_eq!(status["provider"], *name);
-        assert!(bed.simulator.advance_route(&path));
+        let status = gke.follow(case, &path, &parameters, "running", 1, end == "done");
+        assert_eq!(status["provider"], *gke.name);
+        if case == "bad" {
+            assert_eq!(status["error"]["code"], "8", "{status:#}");
+        }
     }
-    wait(&bed, "good", "condition=Succeeded");
-    wait(&bed, "bad", "condition=Succeeded=False");
-    let status = bed.until_reason("bad", "Succeeded", "OperationFailed");
-    assert_eq!(status["error"]["code"], "8");
+    let list = "/v1/projects/good/locations/europe-west1/operations";
+    assert!(gke.bed.simulator.requests().iter().all(|request| request.path_and_query != list), "one asks alone");
 }
+
+/// Its client signs in by the form, once for all who use it.
+#[test]
+fn aks_is_followed_to_success_and_to_failure() {
+    let aks = Shipped::new("aks", |bed, spec| {
+        let url = format!("{}/{{tenantId}}/oauth2/v2.0/token", bed.simulator.url());
+        spec["auth"]["oauth2"]["tokenUrl"] = json!(url);
+        bed.simulator.account(Account::new("azure").credential("client", "s3cret/+", ""));
+    });
+    aks.bed.secret("cloud", &[("clientId", "client"), ("clientSecret", "s3cret/+"), ("provider", &aks.name)]);
+    // A Secret that was made with a token before has both.
+    let _ = aks.bed.kubectl(&[
+        "patch",
+        "secret",
+        "cloud",
+        "--type=json",
+        "-p",
+        r#"[{"op":"remove","path":"/data/token"}]"#,
+    ]);
+    for (case, end) in [("good", "good"), ("bad", "bad")] {
+        let path = format!(
+            "/subscriptions/s/resourceGroups/{case}/providers/Microsoft.ContainerService/managedClusters/c/operations/\
+             00000000-0000-0000-0000-000000000001?api-version=2025-02-01"
+        );
+        aks.route(Route::new(&path), &["going on", end]);
+        let parameters = json!({"tenantId": "t", "subscriptionId": "s", "resourceGroup": case, "cluster": "c"});
+        let status = aks.follow(case, &path, &parameters, end, 1, case == "good");
+        if case == "bad" {
+            assert_eq!(status["error"]["code"], "QuotaExceeded", "{status:#}");
+        }
+    }
+    let signed_in = aks.bed.simulator.requests().into_iter().filter(|request| request.method == "POST");
+    let signed_in: Vec<_> = signed_in.collect();
+    let [request] = signed_in.as_slice() else { panic!("{} sign-ins", signed_in.len()) };
+    assert_eq!(request.path_and_query, "/t/oauth2/v2.0/token");
+    assert!(String::from_utf8_lossy(&request.body).contains("scope=https%3A%2F%2Fmanagement.azure.com%2F.default"));
+}
+
+#[test]
+fn hetzner_is_followed_to_success_and_to_failure() {
+    for (case, end) in [("good", "good"), ("bad", "bad")] {
+        let hetzner = Shipped::new("hetzner", |_, _| {});
+        hetzner.route(Route::new("/v1/actions/42"), &["going on", end]);
+        let status = hetzner.follow(case, "/v1/actions/42", &json!({}), end, 1, case == "good");
+        assert_eq!(status["target"]["id"], if case == "good" { "4711" } else { "42" }, "{status:#}");
+    }
+}
+
+/// The state of a resource: what it says at first is from before.
+#[test]
+fn magnum_is_followed_to_success_and_to_failure() {
+    for (case, end) in [("good", "good"), ("bad", "bad")] {
+        let magnum = Shipped::new("magnum", |bed, _| {
+            bed.simulator.account(Account::new("openstack").credential("user", "s3cret", "d"));
+        });
+        let url = magnum.bed.simulator.url();
+        let keys = [("iamEndpoint", url.as_str()), ("username", "user"), ("password", "s3cret"), ("domainName", "d")];
+        magnum.bed.secret("cloud", &keys);
+        let _ = magnum.bed.kubectl(&[
+            "patch",
+            "secret",
+            "cloud",
+            "--type=json",
+            "-p",
+            r#"[{"op":"remove","path":"/data/token"}]"#,
+        ]);
+        let path = "/v1/clusters/746e779a-751a-456b-a3e9-c883d734946f";
+        let route = Route::new(path).token_in("x-auth-token", "");
+        magnum
+            .route(route.requires("openstack-api-version", "container-infra latest"), &["good", "being created", end]);
+        let status = magnum.follow(case, path, &json!({"projectId": "p"}), end, 2, case == "good");
+        assert_eq!(status["upstreamState"], if case == "good" { "CREATE_COMPLETE" } else { "UPDATE_FAILED" });
+    }
+}
+
+#[test]
+fn a_github_run_is_followed_to_success_and_to_failure() {
+    let github = Shipped::new("github-run", |_, _| {});
+    for (case, end) in [("good", "good"), ("bad", "bad")] {
+        let path = format!("/repos/octo-org/{case}/actions/runs/30433642");
+        let route = Route::new(&path).requires("accept", "application/vnd.github+json");
+        github.route(
+            route.requires("x-github-api-version", "2022-11-28"),
+            &["queued", "going on", "waits for an approval", end],
+        );
+        let parameters = json!({"owner": "octo-org", "repository": case});
+        let status = github.follow(case, &path, &parameters, end, 3, case == "good");
+        assert_eq!(status["upstreamState"], if case == "good" { "success" } else { "failure" });
+    }
+}
+
+/// What makes a profile wrong.
+type Change = Box<dyn FnOnce(&mut Value)>;
 
 /// A profile of an API that nobody has, under a name of this test's own.
 fn example_profile(bed: &Bed, change: impl FnOnce(&mut Value)) -> (String, Value) {
@@ -129,7 +253,7 @@ fn address(bed: &Bed, project: &str, words: &[&str]) -> String {
 }
 
 fn requests(bed: &Bed, path: &str) -> usize {
-    bed.simulator.count(cloudop_simulator::Matcher::path(path))
+    bed.simulator.count(Matcher::path(path))
 }
 
 #[test]
@@ -210,7 +334,7 @@ fn a_wrong_profile_is_refused_at_apply_where_the_schema_can_tell() {
     let bed = bed();
     let mut refused = Vec::new();
     let words: Vec<String> = (0..1000).map(|n| format!("w{n}")).collect();
-    let cases: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+    let cases: Vec<(&str, Change)> = vec![
         ("spec.auth: Invalid value: set at least one of", Box::new(|s| s["auth"] = json!({}))),
         ("set basic or keystone, not both", Box::new(|s| s["auth"] = json!({"basic": {}, "keystone": {}}))),
         ("unknown field \"spec.auth.apiKey\"", Box::new(|s| s["auth"] = json!({"apiKey": {}}))),
@@ -266,7 +390,7 @@ fn a_hostile_profile_sends_a_credential_nowhere() {
     let outside = address(&bed, "p", &["busy"]);
     let mut wrong = Vec::new();
     let deep = "a.".repeat(100) + "a";
-    let cases: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+    let cases: Vec<(&str, Change)> = vec![
         (
             "spec.endpoint: its host is none of spec.hosts",
             Box::new(|s| s["endpoint"] = json!("https://evil.example.com")),
