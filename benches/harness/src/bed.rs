@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::Semaphore, task::JoinSet};
 
 use crate::{
-    plan::{ACCOUNTS, Plan, Scenario, secret, token},
+    plan::{ACCOUNTS, Plan, Scenario, profile, secret, token},
     subject::beside,
 };
 
@@ -66,6 +66,10 @@ impl Bed {
     pub fn start(clouds: &Clouds) -> Result<Self, Box<dyn Error>> {
         let cluster = ControlPlane::start()?;
         define(&cluster);
+        let applied = cluster.kubectl_stdin(&["apply", "-f", "-"], &profile().to_string())?;
+        if !applied.success() {
+            return Err(applied.stderr.into());
+        }
         cluster.kubectl_ok(&["create", "namespace", NAMESPACE])?;
         let user = format!("--user={USER}");
         // Which rights it has is not what is measured.

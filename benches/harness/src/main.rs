@@ -35,7 +35,7 @@ struct Arguments {
     subjects: Vec<Subject>,
 
     /// How the operations lie in their clouds
-    #[arg(long, value_delimiter = ',', value_enum, default_value = "single,http1,listed")]
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "single,http1,listed,job,declared")]
     scenarios: Vec<Scenario>,
 
     /// The shortest window to measure in, in seconds; it is rounded up to whole poll intervals
@@ -82,8 +82,9 @@ fn measure(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 // kopf knows no HTTP/2 and no lists, and the floor no lists: they would do the same as in *single*.
                 let again = match subject {
                     Subject::Kopf => scenario != Scenario::Single,
-                    Subject::Floor => scenario == Scenario::Listed,
-                    Subject::Cloudop | Subject::Twin => false,
+                    Subject::Floor => scenario == Scenario::Listed || scenario.is_of_cloudop(),
+                    Subject::Twin => scenario.is_of_cloudop(),
+                    Subject::Cloudop => false,
                 };
                 if again || subject == Subject::Kopf && size > arguments.kopf_sizes_up_to {
                     continue;

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub const ACCOUNTS: usize = 100;
 /// Operations that share a collection where they do.
 const COLLECTION: usize = 20;
+/// The name of [`profile`].
+const PROFILE: &str = "job";
 /// Polls a second at most.
 const RATE: usize = 200;
 
@@ -22,6 +24,17 @@ pub enum Scenario {
     Http1,
     /// The four providers that can list, in equal parts; twenty operations of one account in each collection.
     Listed,
+    /// Jobs of one built-in provider, each alone.
+    Job,
+    /// The same jobs, by a profile that describes their API.
+    Declared,
+}
+
+impl Scenario {
+    /// Whether it is only there to compare cloudop with itself.
+    pub fn is_of_cloudop(self) -> bool {
+        matches!(self, Self::Job | Self::Declared)
+    }
 }
 
 impl fmt::Display for Scenario {
@@ -30,6 +43,8 @@ impl fmt::Display for Scenario {
             Self::Single => "single",
             Self::Http1 => "http1",
             Self::Listed => "listed",
+            Self::Job => "job",
+            Self::Declared => "declared",
         })
     }
 }
@@ -94,6 +109,8 @@ impl Plan {
                     let api = apis[(collection + collection / ACCOUNTS) % apis.len()];
                     Operation::new(api, number, collection % ACCOUNTS, collection, true)
                 }
+                Scenario::Job => Operation::new(Api::Job, number, number % ACCOUNTS, number, false),
+                Scenario::Declared => Operation::new(Api::Job, number, number % ACCOUNTS, number, false).declared(),
             })
             .collect();
         Self { scenario, operations, interval }
@@ -191,6 +208,14 @@ impl Operation {
         }
     }
 
+    /// The same by [`profile`].
+    fn declared(mut self) -> Self {
+        let project = self.scope["project"].take();
+        self.scope = json!({"project": project});
+        self.provider = json!({"declared": {"profile": PROFILE, "parameters": {"project": project}}});
+        self
+    }
+
     fn id(&self) -> String {
         let number = self.name.rsplit('-').next().and_then(|number| number.parse().ok());
         identifier(0, number.unwrap_or_default())
@@ -220,6 +245,42 @@ impl Operation {
             },
         })
     }
+}
+
+/// A profile that reads of the jobs all that the built-in provider does.
+pub fn profile() -> Value {
+    let job = |phase: &str| json!({"metadata": {"uid": "j"}, "status": {"phase": phase}});
+    let example = |phase: &str, expected: &str| json!({"name": phase, "operationId": "j", "reply": job(phase), "expect": {"phase": expected}});
+    json!({
+        "apiVersion": "cloudop.dev/v1alpha1",
+        "kind": "OperationProfile",
+        "metadata": {"name": PROFILE},
+        "spec": {
+            "cloud": "Open Telekom Cloud CCE",
+            "auth": {"header": {"name": "X-Auth-Token"}},
+            "parameters": {"project": {}},
+            "request": {"path": "/api/v3/projects/{project}/jobs/{operationId}"},
+            "read": {
+                "identity": {"path": "metadata.uid"},
+                "state": [{
+                    "path": "status.phase|status.status",
+                    "words": {"Pending": ["Initializing"], "Running": ["Running"], "Succeeded": ["Success"], "Failed": ["Failed"]},
+                }],
+                "error": {"path": "error"},
+                "message": "status.reason|status.message",
+                "operationType": "spec.type",
+                "target": {"id": "spec.resourceID|spec.clusterUID", "name": "spec.resourceName"},
+                "startTime": "status.startTime|metadata.creationTimestamp",
+                "completionTime": "status.completionTime|metadata.updateTimestamp",
+                "subJobs": {
+                    "items": "spec.subJobs", "children": "spec.subJobs", "id": "metadata.uid", "name": "spec.type",
+                    "message": "status.reason", "startTime": "status.startTime|metadata.creationTimestamp",
+                },
+                "notFound": {"codes": ["CCE.*"]},
+            },
+            "examples": [example("Success", "Succeeded"), example("Failed", "Failed")],
+        },
+    })
 }
 
 /// An ID with the length that the clouds' own have.

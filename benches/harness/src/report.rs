@@ -42,7 +42,7 @@ pub fn render(machine: &[String], results: &[Outcome]) -> String {
         let _ = writeln!(text, "- {line}");
     }
     let _ = writeln!(text, "- Command: `make bench{given}`");
-    for scenario in [Scenario::Single, Scenario::Http1, Scenario::Listed] {
+    for scenario in [Scenario::Single, Scenario::Http1, Scenario::Listed, Scenario::Job, Scenario::Declared] {
         let results: Vec<&Outcome> = results.iter().filter(|outcome| outcome.scenario == scenario).collect();
         if !results.is_empty() {
             let _ = write!(text, "\n## Scenario *{scenario}*\n\n");
@@ -187,6 +187,11 @@ fn targets(text: &mut String, results: &[Outcome]) {
             let ratio = ours.cpu_per_poll() / twin.cpu_per_poll();
             row("CPU per listed operation / twin's ≤ 0.1", format!("{ratio:.3}"), ratio <= 0.1);
         }
+    }
+    let of_cloudop = |scenario| find(scenario, Subject::Cloudop);
+    if let (Some(declared), Some(built_in)) = (of_cloudop(Scenario::Declared), of_cloudop(Scenario::Job)) {
+        let ratio = declared.cpu_per_poll() / built_in.cpu_per_poll();
+        row("CPU per declared poll / built-in poll's ≤ 1.1", format!("{ratio:.2}"), ratio <= 1.1);
     }
 }
 
