@@ -449,3 +449,36 @@ fn a_hostile_profile_sends_a_credential_nowhere() {
     assert!(message.contains("spec.provider.declared.parameters.zone: profile"), "{message}");
     assert_eq!(requests(&bed, &outside), 0);
 }
+
+/// Several operations of one account, and a list in two pages.
+#[test]
+fn operations_of_one_list_cost_its_requests_and_no_others() {
+    let bed = bed();
+    let (name, profile) = example_profile(&bed, |spec| {
+        let next = json!({"path": "next", "query": "cursor"});
+        spec["list"] = json!({"path": "/example/{project}/operations", "query": {"limit": "2"}, "items": "operations", "next": next});
+    });
+    bed.apply(&profile.to_string());
+    let operation_of = |id: &str| json!({"id": id, "status": "busy"});
+    let first = json!({"operations": [operation_of("op-1"), operation_of("op-2")], "next": "c 2"});
+    let second = json!({"operations": [operation_of("op-3")], "next": null});
+    let (list, next) = ("/example/p/operations?limit=2", "/example/p/operations?limit=2&cursor=c+2");
+    bed.simulator.route(Route::new(list).answer(200, first.to_string()));
+    bed.simulator.route(Route::new(next).answer(200, second.to_string()));
+    for id in ["op-1", "op-2", "op-3"] {
+        let path = format!("/example/p/operations/{id}");
+        bed.simulator.route(Route::new(&path).answer(200, operation_of(id).to_string()));
+        bed.apply(&operation(id, &name, &json!({"project": "p"}), id));
+    }
+    let _controller = bed.controller(&[]);
+    for id in ["op-1", "op-2", "op-3"] {
+        bed.until_reason(id, "Succeeded", "Running");
+    }
+    bed.simulator.reset_counts();
+    eventually(LIMIT, "ten rounds", || match requests(&bed, "?limit=2") {
+        count if count >= 20 => Ok(()),
+        count => Err(count.to_string()),
+    });
+    let alone = bed.simulator.requests().iter().filter(|request| request.path_and_query.contains("/op-")).count();
+    assert_eq!(alone, 0, "{:?}", bed.simulator.requests().iter().map(|r| &r.path_and_query).collect::<Vec<_>>());
+}

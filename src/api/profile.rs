@@ -266,16 +266,25 @@ pub struct ListSpec {
     pub next: Option<NextSpec>,
 }
 
-/// How the next page of a list is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How the next page of a list is asked for: by path and query, or by linkHeader.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.path) == has(self.query) && has(self.path) != has(self.linkHeader)")
+        .message("set path and query, or linkHeader")
+)]
 pub struct NextSpec {
     /// Path to the token or number of the next page in the reply; where it is absent, null or empty, this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
-    pub path: String,
+    pub path: Option<String>,
     /// The parameter of the query that it becomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
-    pub query: String,
+    pub query: Option<String>,
+    /// Whether the header Link names the next page (RFC 8288, rel="next"). Only the query of its address is taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_header: Option<bool>,
 }
 
 /// How a reply is read. All paths begin at the operation.

@@ -287,9 +287,12 @@ fn headers(headers: &BTreeMap<String, String>, auth: &AuthSpec) -> Result<Header
 }
 
 fn list(spec: &ListSpec, known: &BTreeSet<&str>) -> Result<List, String> {
-    let next = spec.next.as_ref().map(|next| {
-        let path = path("spec.list.next.path", &next.path)?;
-        Ok::<_, String>(NextPage { path, query: next.query.as_str().into() })
+    let next = spec.next.as_ref().map(|next| match (&next.path, &next.query, next.link_header) {
+        (Some(token), Some(query), None) => {
+            Ok(NextPage::Token { path: path("spec.list.next.path", token)?, query: query.as_str().into() })
+        }
+        (None, None, Some(true)) => Ok(NextPage::LinkHeader),
+        _ => Err("spec.list.next: set path and query, or linkHeader".to_owned()),
     });
     Ok(List {
         path: path_template("spec.list.path", &spec.path, known)?,

@@ -115,10 +115,11 @@ struct List {
     next: Option<NextPage>,
 }
 
+/// How the next page of a list is asked for.
 #[derive(Clone, Debug)]
-struct NextPage {
-    path: Path,
-    query: Box<str>,
+enum NextPage {
+    Token { path: Path, query: Box<str> },
+    LinkHeader,
 }
 
 #[derive(Clone, Debug)]
@@ -364,15 +365,23 @@ impl CloudApi for Bound<'_> {
                 Err(misread) => Reading::Unreadable(misread),
             });
         }
-        let token = list.next.as_ref().and_then(|next| Some((next, next.path.scalar(page)?)));
-        Ok(match token {
-            Some((next, token)) => {
+        let Some(NextPage::Token { path, query }) = &list.next else { return Ok(Reading::Absent) };
+        Ok(match path.scalar(page) {
+            Some(token) => {
                 let mut request = self.ask(&list.path, &list.query, "");
-                request.query.retain(|(name, _)| **name != *next.query);
-                Reading::NextPage(request.with_query(&next.query, token))
+                request.query.retain(|(name, _)| **name != **query);
+                Reading::NextPage(request.with_query(query, token))
             }
             None => Reading::Absent,
         })
+    }
+
+    /// The list's own path with the query of the link: wherever that leads, a credential stays here.
+    fn next_page(&self, link: &str) -> Option<Request> {
+        let list = self.profile.list.as_ref().filter(|list| matches!(list.next, Some(NextPage::LinkHeader)))?;
+        let link = Url::parse("https://list.invalid").ok()?.join(link).ok()?;
+        let query = link.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        Some(Request { query, ..self.ask(&list.path, &[], "") })
     }
 
     fn whose(&self, refusal: &ApiError) -> Whose {

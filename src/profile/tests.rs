@@ -117,6 +117,21 @@ fn a_profile_asks_for_one_operation_and_for_a_list() {
     assert!(bound.find("op-1/2", document(&json!({"items": []})).root()).is_err());
 }
 
+#[test]
+fn a_link_to_the_next_page_gives_its_query_and_no_more() {
+    let profile = judge(&changed(|spec| spec["list"]["next"] = json!({"linkHeader": true}))).unwrap();
+    let declared = declared(&[("project", "p")]);
+    let bound = profile.bind(&declared, "op-1").unwrap();
+    let next = Some(Request { path: "/v1/p/operations".into(), query: vec![("page".into(), "2 &".into())] });
+    for link in
+        ["https://api.example.com/v1/p/operations?page=2%20%26", "https://evil.example/x?page=2+%26", "?page=2%20%26"]
+    {
+        assert_eq!(bound.next_page(link), next, "{link}");
+    }
+    let by_token = judge(&self::profile(right())).unwrap();
+    assert_eq!(by_token.for_reading(&declared).next_page("?page=2"), None);
+}
+
 #[rstest::rstest]
 #[case(json!({"id": "op-1"}), "op-1", true)]
 #[case(json!({"id": "OP-1"}), "op-1", true)]
@@ -224,6 +239,8 @@ fn a_parameter_of_a_host_is_one_label_of_it() {
 #[case("/parameters/project", json!({"pattern": "(a{1000}){1000}"}), "spec.parameters.project.pattern")]
 #[case("/parameters/project", json!({"pattern": "a", "default": "b"}), "spec.parameters.project.default: \"b\" does not match its pattern")]
 #[case("/list/items", json!(".."), "spec.list.items: \"..\" is no path")]
+#[case("/list/next", json!({"path": "next"}), "spec.list.next: set path and query, or linkHeader")]
+#[case("/list/next", json!({"linkHeader": false}), "spec.list.next: set path and query, or linkHeader")]
 #[case("/read/state", json!([{"path": "status"}]), "spec.read.state[0]: has neither words nor absent")]
 #[case("/read/identity", json!({"path": "id", "is": "x"}), "spec.read.identity.is: must name {operationId}")]
 #[case("/read/total", json!("n"), "spec.read: completed and total belong together")]

@@ -178,6 +178,11 @@ pub trait CloudApi: Named + Debug + Send + Sync {
         Ok(Reading::Absent)
     }
 
+    /// The page of that list that the header Link names, where the API has pages that are named so.
+    fn next_page(&self, _link: &str) -> Option<Request> {
+        None
+    }
+
     /// Whose a 404 or 410 is.
     fn whose(&self, refusal: &ApiError) -> Whose;
 

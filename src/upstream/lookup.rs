@@ -133,8 +133,11 @@ impl<'a> Lookup<'a> {
             };
             last = answer.at;
             let result = answer.result.and_then(|page| {
-                page.read(|document| interpret(provider, operation_id, document))
-                    .map_err(|misread| unusable(provider, &misread.to_string()))
+                let reading = page.read(|document| interpret(provider, operation_id, document));
+                match (reading, page.next.as_deref().and_then(|link| provider.next_page(link))) {
+                    (Ok(Reading::Absent), Some(next)) => Ok(Reading::NextPage(next)),
+                    (reading, _) => reading.map_err(|misread| unusable(provider, &misread.to_string())),
+                }
             });
             match result {
                 Ok(Reading::NextPage(next)) => inquiry = self.inquiry(next),

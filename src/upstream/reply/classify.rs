@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, HeaderMap, LINK, LOCATION, RETRY_AFTER};
 use jiff::Timestamp;
 use url::Url;
 
@@ -16,6 +16,9 @@ use crate::upstream::guard::redaction::Redaction;
 
 /// How long an account pauses when the cloud asks for it without saying how long.
 pub const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest address of a next page that is kept, in bytes.
+const LONGEST_LINK: usize = 2048;
 
 /// The longest pause a cloud can ask for, in polls and in sign-ins.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -39,12 +42,15 @@ pub struct Page {
     pub document: Document,
     /// What must not be repeated, where it may be in there.
     pub redaction: Option<Redaction>,
+    /// The address of the next page, as the header Link has it.
+    pub next: Option<Box<str>>,
 }
 
 impl Page {
     /// How many bytes of memory it takes.
     pub fn size(&self) -> usize {
-        self.document.size() + self.redaction.as_ref().map_or(0, Redaction::size)
+        let next = self.next.as_ref().map_or(0, |next| next.len());
+        self.document.size() + next + self.redaction.as_ref().map_or(0, Redaction::size)
     }
 
     /// What `interpret` reads of it, with nothing secret in it.
@@ -103,7 +109,7 @@ fn read(reply: Reply, asked: Asked<'_>, throttled: bool) -> Result<Page, PollFai
                     PollFailure::new(FailureKind::InvalidResponse, format!("{cloud} gave no usable answer: {misread}"))
                 })?;
                 let redaction = asked.redaction.may_be_in(&body).then_some(asked.redaction);
-                Ok(Page { document, redaction })
+                Ok(Page { document, redaction, next: next_page(&reply.headers) })
             }
         };
     }
@@ -271,6 +277,20 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| !plain(value.as_bytes().trim_ascii()))
 }
 
+/// The address of the next page in the header Link (RFC 8288), where it is no longer than an address may be.
+fn next_page(headers: &HeaderMap) -> Option<Box<str>> {
+    let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    links.into_iter().find_map(|link| {
+        let (address, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let is_next = |parameter: &str| {
+            let (name, value) = parameter.split_once('=').unwrap_or_default();
+            let mut relations = value.trim().trim_matches('"').split_ascii_whitespace();
+            name.trim().eq_ignore_ascii_case("rel") && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+        };
+        (address.len() <= LONGEST_LINK && parameters.split(';').any(is_next)).then(|| address.into())
+    })
+}
+
 /// The longest pause that the headers ask for, at most [`LONGEST_PAUSE`]. Zero, the past and what is neither a number of seconds nor a date say
 /// nothing (RFC 9110, section 10.2.3).
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
@@ -428,6 +448,21 @@ mod tests {
         }
         assert_eq!(failure(reply(304, &[("location", location)], "")).kind, FailureKind::InvalidResponse);
         assert_eq!(failure(reply(302, &[], "")).kind, FailureKind::InvalidResponse);
+    }
+
+    #[rstest::rstest]
+    #[case(&["<https://h/x?page=2>; rel=\"next\""], Some("https://h/x?page=2"))]
+    #[case(&["<https://h/x?page=1>; rel=\"prev\", <https://h/x?page=3>; rel=\"next\""], Some("https://h/x?page=3"))]
+    #[case(&["</x?page=2>; title=\"t\"; REL=next"], Some("/x?page=2"))]
+    #[case(&["<https://h/1>; rel=last", "<https://h/2>; rel=\"next last\""], Some("https://h/2"))]
+    #[case(&["<https://h/x?page=9>; rel=\"last\""], None)]
+    #[case(&["https://h/x; rel=next"], None)]
+    #[case(&["<https://h/x"], None)]
+    #[case(&[""], None)]
+    fn the_header_link_names_the_next_page(#[case] values: &[&str], #[case] next: Option<&str>) {
+        let headers: Vec<_> = values.iter().map(|value| ("link", *value)).collect();
+        let page = classify_reply(reply(200, &headers, "[]")).result.unwrap();
+        assert_eq!(page.next.as_deref(), next);
     }
 
     #[rstest::rstest]
