@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cloudop::api::CloudOperation;
-use cloudop::decision::{Memory, Poll, decide};
+use cloudop::decision::{Memory, Poll, Subject, decide};
 use cloudop::document::Document;
 use cloudop::observation::{FailureKind, Misread, PollFailure, Reading};
 use cloudop::provider::{find, interpret};
@@ -127,7 +127,12 @@ fn read(operation: &CloudOperation, reply: &str, in_list: bool) -> usize {
         Err(Misread(why)) => Err(PollFailure::new(FailureKind::InvalidResponse, why)),
     };
     let poll = Poll { result, age: Duration::ZERO, since_last: None };
-    let decision = decide(operation, Some(poll), Memory::default(), "2026-11-23T12:00:00Z".parse().unwrap());
+    let decision = decide(
+        Subject { operation, cloud: api.cloud() },
+        Some(poll),
+        Memory::default(),
+        "2026-11-23T12:00:00Z".parse().unwrap(),
+    );
     serde_json::to_vec(&decision.status).unwrap().len()
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cloudop::api::CloudOperation;
-use cloudop::decision::{Memory, Poll, decide};
+use cloudop::decision::{Memory, Poll, Subject, decide};
 use cloudop::document::Document;
 use cloudop::observation::{FailureKind, Misread, PollFailure, Reading};
 use cloudop::provider::interpret;
@@ -44,7 +44,16 @@ fn status_after(reply: &Path) -> Value {
         Err(Misread(why)) => Err(PollFailure::new(FailureKind::InvalidResponse, why)),
     };
     let poll = Poll { result, age: Duration::ZERO, since_last: None };
-    serde_json::to_value(decide(&operation, Some(poll), Memory::default(), NOW.parse().unwrap()).status).unwrap()
+    serde_json::to_value(
+        decide(
+            Subject { operation: &operation, cloud: api.cloud() },
+            Some(poll),
+            Memory::default(),
+            NOW.parse().unwrap(),
+        )
+        .status,
+    )
+    .unwrap()
 }
 
 #[test]

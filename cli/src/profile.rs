@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloudop::api::{CloudOperation, CloudOperationSpec, CredentialsRef, OperationProfile};
-use cloudop::decision::{Memory, Poll, decide};
+use cloudop::decision::{Memory, Poll, Subject, decide};
 use cloudop::document::Document;
 use cloudop::observation::{FailureKind, Misread, PollFailure, Reading};
 use cloudop::profile::{Profile, check_example, compile, warnings};
@@ -122,7 +122,13 @@ pub fn try_reply(
     );
     operation.metadata.generation = Some(1);
     let poll = Poll { result, age: Duration::ZERO, since_last: None };
-    let status = decide(&operation, Some(poll), Memory::default(), jiff::Timestamp::now()).status;
+    let status = decide(
+        Subject { operation: &operation, cloud: compiled.cloud() },
+        Some(poll),
+        Memory::default(),
+        jiff::Timestamp::now(),
+    )
+    .status;
     let status = serde_json::to_value(status).map_err(|error| error.to_string())?;
     print!("{}", serde_saphyr::to_string(&json!({"status": status})).map_err(|error| error.to_string())?);
     Ok(())

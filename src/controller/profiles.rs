@@ -1,5 +1,6 @@
 //! The OperationProfiles of the cluster: watched, judged by their own examples, and looked up by those who name them.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -107,6 +108,18 @@ impl Profiles {
             (None, _) => return Missing::NotYet,
         };
         Missing::Fault(None, PollFailure::new(FailureKind::ProfileNotFound, message))
+    }
+
+    /// What messages call the cloud of `provider`: a profile by its own name while that is all that is known of it.
+    pub(super) fn cloud<'a>(&self, provider: &'a Provider) -> Cow<'a, str> {
+        let declared = match provider.built_in() {
+            Ok(api) => return api.cloud().into(),
+            Err(declared) => declared,
+        };
+        match self.known().get(&declared.profile) {
+            Some(Known { judged: Ok(profile), .. }) => profile.cloud().to_owned().into(),
+            _ => (&*declared.profile).into(),
+        }
     }
 
     /// Whether there is one of that name.

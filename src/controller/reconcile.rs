@@ -16,7 +16,7 @@ use super::queue::Requeue;
 use super::write;
 use crate::api::CloudOperation;
 use crate::clock::{self, Moment};
-use crate::decision::{Decision, Next, Step, decide, next, resume};
+use crate::decision::{Decision, Next, Poll, Step, Subject, decide, next, resume};
 use crate::schedule::after;
 use crate::upstream::Later;
 
@@ -108,15 +108,28 @@ async fn step(object: &Guarded, context: &Context) -> Result<Requeue, Error> {
     let now = Moment::now();
     match polled {
         None => {
-            write::apply(operation, decide(operation, None, tracked.rare().core, now.wall), tracked, context, now).await
+            let decision = decide_about(operation, None, &mut tracked, now, context);
+            write::apply(operation, decision, tracked, context, now).await
         }
         Some(Polled::Answered(poll)) => {
-            let mut decision = decide(operation, Some(poll), tracked.rare().core, now.wall);
+            let mut decision = decide_about(operation, Some(poll), &mut tracked, now, context);
             look_at_secret(&mut decision, &mut tracked, now);
             write::apply(operation, decision, tracked, context, now).await
         }
         Some(Polled::Later(later)) => put_off(operation, later, tracked, context, now).await,
     }
+}
+
+/// What the core makes of `poll`.
+fn decide_about(
+    operation: &CloudOperation,
+    poll: Option<Poll>,
+    tracked: &mut Tracked,
+    now: Moment,
+    context: &Context,
+) -> Decision {
+    let cloud = context.profiles.cloud(&operation.spec.provider);
+    decide(Subject { operation, cloud: &cloud }, poll, tracked.rare().core, now.wall)
 }
 
 /// Plans the look at which a poll that could not be made is.
@@ -161,7 +174,7 @@ async fn come_again(
     context: &Context,
     now: Moment,
 ) -> Result<Requeue, Error> {
-    let mut decision = decide(operation, None, tracked.rare().core, now.wall);
+    let mut decision = decide_about(operation, None, &mut tracked, now, context);
     bound(&mut decision, now.time_at(at));
     write::apply(operation, decision, tracked, context, now).await
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{shared, stamp};
-use crate::api::{CloudOperation, CloudOperationStatus, Condition, ConditionType, Phase, Reason};
+use super::{Subject, shared, stamp};
+use crate::api::{CloudOperationStatus, Condition, ConditionType, Phase, Reason};
 use crate::observation::{FailureKind, PollFailure};
 use crate::schedule::elapsed;
 use crate::wording::sanitize;
@@ -71,7 +71,7 @@ pub(super) fn is_true(status: &CloudOperationStatus, kind: ConditionType) -> boo
 
 /// Writes the conditions and the phase that `situation` calls for; `status` already holds the facts.
 pub(super) fn write(
-    operation: &CloudOperation,
+    operation: Subject<'_>,
     status: &mut CloudOperationStatus,
     old: &CloudOperationStatus,
     situation: &Situation,
@@ -119,8 +119,8 @@ pub(super) fn write(
     }
 }
 
-fn verdict(operation: &CloudOperation, status: &CloudOperationStatus, situation: &Situation) -> Verdict {
-    let cloud = operation.spec.provider.cloud();
+fn verdict(operation: Subject<'_>, status: &CloudOperationStatus, situation: &Situation) -> Verdict {
+    let cloud = operation.cloud;
     let id = &operation.spec.operation_id;
     let word = status.upstream_state.as_deref().unwrap_or_default();
     let said = said(cloud, status);

@@ -7,6 +7,7 @@ mod notices;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +77,23 @@ const CLOCK_STEP: Duration = Duration::from_secs(30);
 const WORDS_KEPT: Duration = Duration::from_secs(300);
 /// The longest request that is echoed as it is, in characters.
 const LONGEST_ECHO: usize = 253;
+
+/// What is decided about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The object.
+    pub operation: &'a CloudOperation,
+    /// What messages call its cloud.
+    pub cloud: &'a str,
+}
+
+impl Deref for Subject<'_> {
+    type Target = CloudOperation;
+
+    fn deref(&self) -> &CloudOperation {
+        self.operation
+    }
+}
 
 /// What to do about an object now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +193,7 @@ pub fn echo(request: &str) -> String {
 
 /// What follows for `operation` from `poll`; without one, where the cloud is not or may not be asked, from the spec and
 /// the time alone.
-pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, now: Timestamp) -> Decision {
+pub fn decide(operation: Subject<'_>, poll: Option<Poll>, memory: Memory, now: Timestamp) -> Decision {
     let unwritten = CloudOperationStatus::default();
     let old = operation.status.as_ref().unwrap_or(&unwritten);
     let mut status = old.clone();
@@ -204,7 +222,7 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
             let memory = facts::write(&mut status, old, &observation, memory, now);
             status.not_found_since = None;
             status.configuration_fault_since = None;
-            let situation = situation(operation, &status, &observation, now);
+            let situation = situation(&operation, &status, &observation, now);
             conditions::write(operation, &mut status, old, &situation, now);
             finish(operation, old, status, memory, poll.age, now)
         }
@@ -217,14 +235,14 @@ pub fn decide(operation: &CloudOperation, poll: Option<Poll>, memory: Memory, no
 
 /// Without an answer only a deadline can pass: an account may be paused for longer than that is away.
 fn decide_unasked(
-    operation: &CloudOperation,
+    operation: Subject<'_>,
     old: &CloudOperationStatus,
     mut status: CloudOperationStatus,
     memory: Memory,
     now: Timestamp,
 ) -> Decision {
-    let Some(overdue) = overdue(operation, &status, now) else {
-        let next = Next::Poll(wake(operation, old, Timestamp::MAX, now));
+    let Some(overdue) = overdue(&operation, &status, now) else {
+        let next = Next::Poll(wake(&operation, old, Timestamp::MAX, now));
         return Decision { status: old.clone(), next, notices: Vec::new(), memory };
     };
     conditions::write(operation, &mut status, old, &overdue, now);
@@ -255,15 +273,15 @@ fn settle(old: &CloudOperationStatus, mut observation: Observation, now: Timesta
     observation
 }
 
-fn another_run(operation: &CloudOperation, shown: &Observation) -> PollFailure {
-    let cloud = operation.spec.provider.cloud();
+fn another_run(operation: Subject<'_>, shown: &Observation) -> PollFailure {
+    let cloud = operation.cloud;
     let run = shown.uid.as_deref().unwrap_or_default();
     PollFailure::new(FailureKind::NotFound, format!("{cloud} shows another run now, {run}"))
 }
 
 /// An answer that there is no such operation. The grace runs only over answers in a row that say so.
 fn decide_absent(
-    operation: &CloudOperation,
+    operation: Subject<'_>,
     old: &CloudOperationStatus,
     mut status: CloudOperationStatus,
     failure: PollFailure,
@@ -277,7 +295,7 @@ fn decide_absent(
         }
         _ => Absence { since: now, last: now, answers: 1 },
     };
-    let overdue = overdue(operation, &status, now);
+    let overdue = overdue(&operation, &status, now);
     let is_first = absence.answers == 1 && old.upstream_state.is_some();
     if is_first && overdue.is_none() && may_be_kept_quiet(operation, old, &status, memory) {
         return keep_quiet(operation, old, Memory { absence: Some(absence), ..memory }, now);
@@ -315,7 +333,7 @@ fn has_clock_stepped(last: Timestamp, now: Timestamp, since_last: Option<Duratio
 
 /// Whether a first fault after a good answer may be no news: one lost packet is none.
 fn may_be_kept_quiet(
-    operation: &CloudOperation,
+    operation: Subject<'_>,
     old: &CloudOperationStatus,
     status: &CloudOperationStatus,
     memory: Memory,
@@ -323,25 +341,25 @@ fn may_be_kept_quiet(
     is_true(old, ConditionType::UpstreamReachable)
         && !memory.is_failing
         && old.observed_generation == status.observed_generation
-        && !has_request(operation)
+        && !has_request(&operation)
 }
 
-fn keep_quiet(operation: &CloudOperation, old: &CloudOperationStatus, memory: Memory, now: Timestamp) -> Decision {
-    let next = Next::Poll(wake(operation, old, after(now, fault_delay(Duration::ZERO, false)), now));
+fn keep_quiet(operation: Subject<'_>, old: &CloudOperationStatus, memory: Memory, now: Timestamp) -> Decision {
+    let next = Next::Poll(wake(&operation, old, after(now, fault_delay(Duration::ZERO, false)), now));
     let memory = Memory { is_failing: true, announced: false, ..memory };
     Decision { status: old.clone(), next, notices: Vec::new(), memory }
 }
 
 /// A poll that learnt nothing.
 fn decide_fault(
-    operation: &CloudOperation,
+    operation: Subject<'_>,
     old: &CloudOperationStatus,
     mut status: CloudOperationStatus,
     failure: PollFailure,
     memory: Memory,
     now: Timestamp,
 ) -> Decision {
-    let overdue = overdue(operation, &status, now);
+    let overdue = overdue(&operation, &status, now);
     let memory = Memory { absence: None, ..memory };
     let is_configuration = failure.kind.is_configuration();
     if !is_configuration && overdue.is_none() && may_be_kept_quiet(operation, old, &status, memory) {
@@ -375,7 +393,7 @@ fn decide_fault(
     }
     let announced = memory.announced || announce;
     let memory = Memory { is_failing: true, announced, told: Some(told), ..memory };
-    Decision { next: Next::Poll(wake(operation, &status, at, now)), status, notices, memory }
+    Decision { next: Next::Poll(wake(&operation, &status, at, now)), status, notices, memory }
 }
 
 /// How long `failure` has lasted, and when to ask again.
@@ -422,7 +440,7 @@ fn stand_for(code: Option<&str>) -> u64 {
 
 /// The end of every decision that learnt something: announcements, and when to look again.
 fn finish(
-    operation: &CloudOperation,
+    operation: Subject<'_>,
     old: &CloudOperationStatus,
     status: CloudOperationStatus,
     memory: Memory,
@@ -431,19 +449,19 @@ fn finish(
 ) -> Decision {
     let notices = notices::between(operation, old, &status, now);
     let next = if is_over(&status) {
-        expiry(operation, &status)
+        expiry(&operation, &status)
     } else {
         let uid = operation.metadata.uid.as_deref().unwrap_or_default();
-        let interval = poll_interval(operation, &status, uid, now);
+        let interval = poll_interval(&operation, &status, uid, now);
         let at = align(after(now, interval.saturating_sub(age)), interval);
-        Next::Poll(wake(operation, &status, at, now))
+        Next::Poll(wake(&operation, &status, at, now))
     };
     Decision { status, next, notices, memory }
 }
 
 /// A terminal result stands, whatever comes after it; only what the object itself says of its own spec is renewed.
 fn keep_frozen(
-    operation: &CloudOperation,
+    operation: Subject<'_>,
     old: &CloudOperationStatus,
     mut status: CloudOperationStatus,
     poll: Option<Poll>,
@@ -454,7 +472,7 @@ fn keep_frozen(
         condition.observed_generation = status.observed_generation;
     }
     let notices = poll.and_then(|poll| poll.result.ok()).and_then(|later| notices::contradiction(&status, &later));
-    Decision { next: expiry(operation, &status), status, notices: notices.into_iter().collect(), memory }
+    Decision { next: expiry(&operation, &status), status, notices: notices.into_iter().collect(), memory }
 }
 
 fn is_another_run(old: &CloudOperationStatus, observation: &Observation) -> bool {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Subject;
 use super::conditions::{condition, is_true};
-use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Reason};
+use crate::api::{CloudOperationStatus, ConditionType, Reason};
 use crate::observation::{Observation, State};
 use crate::schedule::elapsed;
 
@@ -49,7 +50,7 @@ const OF_CONFIGURATION: [&str; 2] = [Reason::CredentialsInvalid, Reason::Profile
 
 /// What there is to announce when `old` becomes `new`.
 pub(super) fn between(
-    operation: &CloudOperation,
+    operation: Subject<'_>,
     old: &CloudOperationStatus,
     new: &CloudOperationStatus,
     now: Timestamp,
@@ -62,7 +63,7 @@ pub(super) fn between(
         let what = new.operation_type.as_deref().unwrap_or("operation");
         notices.push(Notice::normal(
             "Tracking",
-            format!("following {what} {} at {}", operation.spec.operation_id, operation.spec.provider.cloud()),
+            format!("following {what} {} at {}", operation.spec.operation_id, operation.cloud),
         ));
     }
     let fault = condition(old, ConditionType::UpstreamReachable).filter(|c| *c.status == *"False");

@@ -33,6 +33,10 @@ fn operation(spec: serde_json::Value) -> CloudOperation {
     serde_json::from_value(value).unwrap()
 }
 
+fn subject(operation: &CloudOperation) -> Subject<'_> {
+    Subject { operation, cloud: operation.spec.provider.built_in().unwrap().cloud() }
+}
+
 /// One object followed through a script, as the controller would.
 struct Life {
     operation: CloudOperation,
@@ -52,7 +56,7 @@ impl Life {
     }
 
     fn step(&mut self, seconds: i64, poll: Option<Poll>) {
-        let decision = decide(&self.operation, poll, self.memory, at(seconds));
+        let decision = decide(subject(&self.operation), poll, self.memory, at(seconds));
         self.operation.status = Some(decision.status);
         self.memory = decision.memory;
         self.notices.extend(decision.notices.iter().map(|notice| notice.reason));
@@ -735,7 +739,7 @@ proptest! {
             prop_assert_eq!(opened, is_true(after, ConditionType::Ready));
             // The same answer again changes nothing and announces nothing.
             if let (false, Ok(_)) = (is_over(after), &result) {
-                let again = decide(&life.operation, Some(Poll { result, age: Duration::ZERO, since_last: None }), life.memory, at(now));
+                let again = decide(subject(&life.operation), Some(Poll { result, age: Duration::ZERO, since_last: None }), life.memory, at(now));
                 prop_assert_eq!(&again.status, life.status());
                 prop_assert!(again.notices.is_empty());
             }

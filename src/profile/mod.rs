@@ -175,6 +175,11 @@ impl Profile {
         Ok(bound)
     }
 
+    /// The name of the cloud in messages.
+    pub fn cloud(&self) -> &str {
+        &self.cloud
+    }
+
     /// The ID of the operation that a reply is about, where it says one.
     pub fn identify(&self, reply: Json<'_>) -> Option<String> {
         let item = match &self.item {

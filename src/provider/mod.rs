@@ -365,11 +365,6 @@ macro_rules! providers {
                 }
             }
 
-            /// What messages call it: the cloud, or the profile.
-            pub fn cloud(&self) -> &str {
-                self.built_in().map_or_else(|declared| &*declared.profile, |api| api.cloud())
-            }
-
             /// As [`Named::name`] has it.
             pub fn name(&self) -> &str {
                 match self {

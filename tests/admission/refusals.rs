@@ -27,6 +27,10 @@ fn an_id_that_could_lead_elsewhere_is_refused_whichever_member_it_stands_in() {
                 &["projectId", "clusterId"],
             ),
             (json!({"otcCceJob": {"region": "eu-de", "projectId": id}}), &["projectId"]),
+            (json!({"huaweiCceJob": {"region": "eu-de", "projectId": id}}), &["projectId"]),
+            (json!({"huaweiJob": {"service": "ecs", "region": "eu-de", "projectId": id}}), &["projectId"]),
+            (json!({"otcJob": {"service": "ims", "region": "eu-de", "projectId": id}}), &["projectId"]),
+            (json!({"numspotCluster": {"region": "eu-de", "spaceId": id}}), &["spaceId"]),
             (json!({"sbercloudOpenshiftTask": {"serviceInstanceId": id}}), &["serviceInstanceId"]),
         ] {
             let mut refused = spec(&provider);
@@ -52,8 +56,17 @@ fn an_empty_id_and_a_region_that_is_more_than_a_region_are_refused() {
     empty["operationId"] = json!("");
     is_refused(&bed, &empty, LENIENT, &[("spec.operationId: ", "at least 1 chars long")]);
     for region in ["", "eu de", "EU-DE", "eu.de", "eu-de.evil.example/", "eu-de#", "-", "eu-", "obs", "obs.eu-de"] {
-        for member in ["numspotKubernetes", "huaweiCceUpgrade", "otcCceJob"] {
-            let region = json!({member: {"region": region, "projectId": "p", "clusterId": "c", "spaceId": "s"}});
+        for member in [
+            "numspotKubernetes",
+            "numspotCluster",
+            "huaweiCceUpgrade",
+            "huaweiCceJob",
+            "huaweiJob",
+            "otcCceJob",
+            "otcJob",
+        ] {
+            let region = json!({member: {"region": region, "projectId": "p", "clusterId": "c", "spaceId": "s",
+                                         "service": "ecs"}});
             let field = format!("spec.provider.{member}.region: ");
             let form = "must be a region as the cloud writes it: lower-case letters and digits, with '-' between them";
             is_refused(&bed, &spec(&region), LENIENT, &[(&field, form)]);
@@ -232,4 +245,36 @@ fn there_is_a_valid_example_of_each_provider() {
     assert_eq!(shown, known);
     let is_yaml = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "yaml");
     assert_eq!(fs::read_dir(folder).unwrap().flatten().filter(is_yaml).count(), known.len());
+}
+
+#[test]
+fn a_service_that_is_none_and_a_profile_by_no_name_are_refused() {
+    let bed = bed();
+    for member in ["huaweiJob", "otcJob"] {
+        let provider = json!({member: {"service": "obs", "region": "eu-de", "projectId": "p"}});
+        let field = format!("spec.provider.{member}.service: ");
+        is_refused(&bed, &spec(&provider), LENIENT, &[(&field, "Unsupported value: \"obs\"")]);
+    }
+    for name in ["GKE", "a.b", "-a", "a/b", ""] {
+        let provider = json!({"declared": {"profile": name}});
+        is_refused(&bed, &spec(&provider), LENIENT, &[("spec.provider.declared.profile: ", "")]);
+    }
+    let long = json!({"declared": {"profile": "a", "parameters": {"p": "x".repeat(254)}}});
+    is_refused(&bed, &spec(&long), LENIENT, &[("spec.provider.declared.parameters.p: ", "may not be more than 253")]);
+}
+
+/// Elsewhere they hold what a path, an address or a name of Proxmox is made of.
+#[test]
+fn an_id_of_a_declared_provider_is_any_line_without_spaces() {
+    let bed = bed();
+    let mut declared = spec(&json!({"declared": {"profile": "any"}}));
+    for id in ["UPID:pve1:0003E8A1:root@pam!cloudop:", "projects/p/operations/o", "a+b/c==", "crn:v1:x::", "%2e%2e"] {
+        declared["operationId"] = json!(id);
+        assert_eq!(is_taken(&bed, &declared, STRICT)["spec"]["operationId"], id);
+    }
+    let form = "must be an ID as the cloud gave it: without spaces";
+    for id in ["a b", " a", "a\n", "..", "/", "\u{202e}a", "\u{fc}"] {
+        declared["operationId"] = json!(id);
+        is_refused(&bed, &declared, LENIENT, &[("spec.operationId: ", form)]);
+    }
 }
