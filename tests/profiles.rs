@@ -1,5 +1,8 @@
 //! APIs that are described rather than built in, from `kubectl apply` to `kubectl wait`, on the real API server.
 
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -256,10 +259,26 @@ fn requests(bed: &Bed, path: &str) -> usize {
     bed.simulator.count(Matcher::path(path))
 }
 
+/// An address of this machine that nobody listens on.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The values of the label provider that the metrics have.
+fn providers(address: SocketAddr) -> Vec<String> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let values = text.split("provider=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    values.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 #[test]
 fn a_profile_may_come_late_be_edited_be_deleted_and_come_again() {
     let bed = bed();
-    let controller = bed.controller(&[]);
+    let metrics = free_address();
+    let controller = bed.controller(&["--metrics-address", &metrics.to_string()]);
     let (name, profile) = example_profile(&bed, |_| {});
     let path = address(&bed, "p", &["waiting", "done"]);
     bed.apply(&operation("job", &name, &json!({"project": "p"}), "op-1"));
@@ -269,11 +288,17 @@ fn a_profile_may_come_late_be_edited_be_deleted_and_come_again() {
     assert_eq!(condition(&status, "Succeeded").unwrap()["reason"], "ProfileInvalid");
     assert_eq!(condition(&status, "Ready").unwrap()["status"], "Unknown", "within its grace");
     assert_eq!(requests(&bed, &path), 0);
+    // What users call a profile that does not exist is no label.
+    assert_eq!(providers(metrics), ["declared"]);
 
     // It heals by itself; the cloud says a word that the profile does not know.
     bed.apply(&profile.to_string());
     until_ready(&bed, &name, "True");
     bed.until_reason("job", "Succeeded", "UnrecognizedState");
+    eventually(LIMIT, "its label", || match providers(metrics) {
+        providers if providers.contains(&name) => Ok(()),
+        providers => Err(format!("{providers:?}")),
+    });
 
     // What is read may change mid-run.
     let (_, knows_the_word) = example_profile(&bed, |spec| {

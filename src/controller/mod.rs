@@ -19,10 +19,11 @@ mod relist;
 mod tests;
 mod unannounced;
 mod watch;
+mod watch_profiles;
 mod write;
 
 pub use context::{Context, Stage};
 pub use error::Error;
 pub use poll::POLLS;
-pub use profiles::watch_profiles;
 pub use watch::{Watched, run};
+pub use watch_profiles::watch_profiles;

@@ -1,4 +1,4 @@
-//! The OperationProfiles of the cluster: watched, judged by their own examples, and looked up by those who name them.
+//! The OperationProfiles of the cluster, judged by their own examples, and looked up by those who name them.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -6,28 +6,21 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
-use kube::api::PostParams;
 use kube::core::DeserializeGuard;
-use kube::runtime::watcher::Event;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::runtime::watcher;
+use kube::{Resource, ResourceExt};
 
-use super::context::Context;
 use crate::api::{OperationProfile, OperationProfileStatus};
 use crate::clock;
 use crate::observation::{FailureKind, PollFailure};
 use crate::profile::{Bound, Profile, Refusal, judge, status};
 use crate::provider::{CloudApi, Declared, Provider};
 
-/// How many are listed at once: each may be as large as an object can be.
-const PAGE: u32 = 10;
 /// How long the first list of profiles is waited for before their absence is a fault.
 const LONGEST_LIST: Duration = Duration::from_secs(15);
-/// How long to wait before a status that could not be written is tried again.
-const RETRY: Duration = Duration::from_secs(10);
 
-type Guarded = DeserializeGuard<OperationProfile>;
+/// A profile as it comes from the API server; one that this version cannot read spoils only itself.
+pub(super) type GuardedProfile = DeserializeGuard<OperationProfile>;
 
 /// The profiles that are known.
 #[derive(Default)]
@@ -128,7 +121,7 @@ impl Profiles {
     }
 
     /// Takes `profile` in, unless it is known as it is; gives the status that it should have then.
-    fn learn(&self, profile: &OperationProfile) -> Option<OperationProfileStatus> {
+    pub(super) fn learn(&self, profile: &OperationProfile) -> Option<OperationProfileStatus> {
         let (uid, generation) = (profile.metadata.uid.as_deref(), profile.metadata.generation);
         let revision = format!("{}/{}", uid.unwrap_or_default(), generation.unwrap_or_default());
         let name = profile.name_any();
@@ -148,7 +141,7 @@ impl Profiles {
     }
 
     /// Refuses an object that this version cannot read.
-    fn refuse(&self, object: &Guarded, why: &str) {
+    pub(super) fn refuse(&self, object: &GuardedProfile, why: &str) {
         let name = object.name_any();
         tracing::warn!(
             profile = name,
@@ -161,10 +154,31 @@ impl Profiles {
     }
 
     /// Logs why the profiles cannot be watched, once while that stays so.
-    fn complain(&self, error: &watcher::Error) {
+    pub(super) fn complain(&self, error: &watcher::Error) {
         if self.change_complaint(Some(error.to_string())) {
             tracing::warn!(%error, "OperationProfiles cannot be watched: is their CRD in crds/ installed, and may the controller list and watch them?");
         }
+    }
+
+    /// That they are watched again.
+    pub(super) fn calm_down(&self) {
+        self.change_complaint(None);
+    }
+
+    /// That they are being watched from now on.
+    pub(super) fn begin(&self) {
+        self.watched_since.get_or_init(clock::monotonic);
+    }
+
+    /// That those are all there are.
+    pub(super) fn keep_only(&self, names: &HashSet<String>) {
+        self.change().retain(|name, _| names.contains(&**name));
+        let _ = self.listed.set(());
+    }
+
+    /// That there is none of that name any more.
+    pub(super) fn forget(&self, name: &str) {
+        self.change().remove(name);
     }
 
     /// Whether the complaint is another than before.
@@ -182,94 +196,4 @@ impl Profiles {
     fn change(&self) -> RwLockWriteGuard<'_, HashMap<Box<str>, Known>> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A status that is to be written, with the object that it is of.
-type Unwritten = HashMap<String, OperationProfile>;
-
-/// Watches the OperationProfiles and says in each one's status whether it serves, until `stop` resolves.
-pub async fn watch_profiles(
-    watch_client: Client,
-    context: Arc<Context>,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
-) {
-    let profiles = &context.profiles;
-    profiles.watched_since.get_or_init(clock::monotonic);
-    let api: Api<Guarded> = Api::all(watch_client);
-    let config = watcher::Config::default().page_size(PAGE);
-    let mut events = watcher(api, config).default_backoff().boxed();
-    let statuses: Api<OperationProfile> = Api::all(context.client.clone());
-    let mut unwritten = Unwritten::default();
-    let mut listed: HashSet<String> = HashSet::new();
-    tokio::pin!(stop);
-    loop {
-        let retry = async {
-            match unwritten.is_empty() {
-                true => std::future::pending().await,
-                false => tokio::time::sleep(RETRY).await,
-            }
-        };
-        tokio::select! {
-            () = &mut stop => return,
-            () = retry => write(&statuses, &mut unwritten).await,
-            event = events.next() => match event {
-                Some(event) => {
-                    take(event, profiles, &mut listed, &mut unwritten);
-                    write(&statuses, &mut unwritten).await;
-                }
-                None => return,
-            },
-        }
-    }
-}
-
-/// What follows from one event of the watch. Those in `listed` are the ones that the present list has named so far.
-fn take(
-    event: Result<Event<Guarded>, watcher::Error>,
-    profiles: &Profiles,
-    listed: &mut HashSet<String>,
-    unwritten: &mut Unwritten,
-) {
-    let Ok(event) = event.inspect_err(|error| profiles.complain(error)) else { return };
-    profiles.change_complaint(None);
-    match event {
-        Event::Init => listed.clear(),
-        Event::InitApply(object) | Event::Apply(object) => {
-            listed.insert(object.name_any());
-            match &object.0 {
-                Ok(profile) => {
-                    if let Some(status) = profiles.learn(profile) {
-                        let status = Some(status);
-                        unwritten.insert(profile.name_any(), OperationProfile { status, ..profile.clone() });
-                    }
-                }
-                Err(invalid) => profiles.refuse(&object, &invalid.error),
-            }
-        }
-        Event::InitDone => {
-            profiles.change().retain(|name, _| listed.contains(&**name));
-            let _ = profiles.listed.set(());
-        }
-        Event::Delete(object) => {
-            let name = object.name_any();
-            unwritten.remove(&name);
-            profiles.change().remove(&*name);
-        }
-    }
-}
-
-/// Writes what is to be written. What has been changed or deleted meanwhile comes again, or never.
-async fn write(statuses: &Api<OperationProfile>, unwritten: &mut Unwritten) {
-    let mut left = Unwritten::default();
-    for (name, profile) in unwritten.drain() {
-        match statuses.replace_status(&name, &PostParams::default(), &profile).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-            Err(error) => {
-                tracing::warn!(%error, profile = name, "the status of an OperationProfile could not be written; trying again");
-                left.insert(name, profile);
-            }
-        }
-    }
-    *unwritten = left;
 }
