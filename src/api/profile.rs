@@ -301,7 +301,7 @@ pub struct ReadSpec {
     /// going on and the condition's reason is UnrecognizedState.
     #[schemars(length(min = 1, max = 8))]
     pub state: Vec<StateSpec>,
-    /// Where an error stands. A word of success beside an error is a failure.
+    /// Where an error stands: at error or errors by default. A word of success beside an error is a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorSpec>,
     /// Path to a percentage, as 60, "60" or "60%".
@@ -434,8 +434,8 @@ pub struct WordsSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorSpec {
-    /// Path to the error: an object, a list of them or a text. Without it code and message are read from the operation
-    /// itself, and only where its state is a bad one.
+    /// Path to the error: an object, a list of them or a text. Without it an error is looked for at error and errors, and
+    /// code and message are read from the operation itself, where its state is a bad one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub path: Option<String>,

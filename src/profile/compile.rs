@@ -21,6 +21,9 @@ use crate::provider::{ClientForm, TokenHeader};
 /// How much memory a pattern may take when it is compiled, in bytes.
 const LARGEST_PATTERN: usize = 256 << 10;
 
+/// Where an error stands unless a profile says otherwise: that success beside one is a failure must not depend on it.
+const USUAL_ERROR: &str = "error|errors";
+
 /// Headers that carry a credential, belong to the connection or are the controller's own.
 const FORBIDDEN_HEADERS: &[&str] = &[
     "authorization",
@@ -326,7 +329,7 @@ fn reader(spec: &ReadSpec) -> Result<Reader, String> {
     }
     Ok(Reader {
         state: tables("spec.read.state", &spec.state)?,
-        error: spec.error.as_ref().map(error).transpose()?,
+        error: error(spec.error.as_ref())?,
         percent: optional("spec.read.percent", &spec.percent)?,
         completed: optional("spec.read.completed", &spec.completed)?,
         total: optional("spec.read.total", &spec.total)?,
@@ -348,17 +351,20 @@ fn tables(field: &str, specs: &[StateSpec]) -> Result<Box<[Table]>, String> {
     specs.iter().enumerate().map(|(at, spec)| Table::read(spec, &format!("{field}[{at}]"))).collect()
 }
 
-fn error(spec: &ErrorSpec) -> Result<ErrorReader, String> {
-    if spec.path.is_none() && spec.code.is_none() && spec.message.is_none() {
+fn error(spec: Option<&ErrorSpec>) -> Result<ErrorReader, String> {
+    let unsaid = ErrorSpec::default();
+    if spec.is_some_and(|spec| spec.path.is_none() && spec.code.is_none() && spec.message.is_none()) {
         return Err("spec.read.error: has neither path nor code nor message".into());
     }
+    let spec = spec.unwrap_or(&unsaid);
     if spec.path.is_none() && spec.ends == Some(true) {
         return Err(
             "spec.read.error.ends: needs path, as only an error that stands by itself can end an operation".into()
         );
     }
     Ok(ErrorReader {
-        path: optional("spec.read.error.path", &spec.path)?,
+        path: path("spec.read.error.path", spec.path.as_deref().unwrap_or(USUAL_ERROR))?,
+        is_given: spec.path.is_some(),
         code: optional("spec.read.error.code", &spec.code)?,
         message: optional("spec.read.error.message", &spec.message)?,
         request_id: optional("spec.read.error.requestId", &spec.request_id)?,

@@ -13,7 +13,7 @@ use crate::time::parse_any_time;
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(super) state: Box<[Table]>,
-    pub(super) error: Option<ErrorReader>,
+    pub(super) error: ErrorReader,
     pub(super) percent: Option<Path>,
     pub(super) completed: Option<Path>,
     pub(super) total: Option<Path>,
@@ -29,7 +29,9 @@ pub struct Reader {
 /// Where an error stands.
 #[derive(Clone, Debug)]
 pub struct ErrorReader {
-    pub(super) path: Option<Path>,
+    pub(super) path: Path,
+    /// Whether the profile says that it stands there: code and message are then read from it, else from the operation.
+    pub(super) is_given: bool,
     pub(super) code: Option<Path>,
     pub(super) message: Option<Path>,
     pub(super) request_id: Option<Path>,
@@ -71,9 +73,7 @@ impl Reader {
         observation.sub_jobs = self.sub_jobs.as_ref().map(|parts| parts.read(item, &self.state)).unwrap_or_default();
         observation.settle = self.settle;
         let message = text(&self.message, item);
-        if let Some(error) = &self.error {
-            error.read(&mut observation, item);
-        }
+        self.error.read(&mut observation, item);
         if is_end(observation.state) {
             observation.completion_time = time(&self.completion_time, item);
         }
@@ -121,16 +121,18 @@ fn percent(path: &Path, item: Json<'_>) -> Option<f64> {
 impl ErrorReader {
     /// Adds the error in `item` to `observation`, if there is one.
     fn read(&self, observation: &mut Observation, item: Json<'_>) {
-        let error = match &self.path {
-            Some(path) => path.follow(item).and_then(|value| {
-                let found = read_error(value)?;
-                Some(self.name(value, found))
-            }),
-            None => matches!(observation.state, State::Failed | State::Cancelled | State::Blocked)
-                .then(|| self.name(item, OperationError::default()))
-                .filter(|error| *error != OperationError::default()),
+        let value = self.path.follow(item);
+        let found = value.and_then(read_error);
+        let is_bad = matches!(observation.state, State::Failed | State::Cancelled | State::Blocked);
+        let error = match (value, found) {
+            (Some(value), Some(found)) if self.is_given => self.name(value, found),
+            (_, Some(found)) => self.name(item, found),
+            (_, None) if is_bad && !self.is_given => self.name(item, OperationError::default()),
+            (_, None) => return,
         };
-        let Some(error) = error else { return };
+        if error == OperationError::default() {
+            return;
+        }
         if self.ends && !is_end(observation.state) {
             observation.state = State::Failed;
         }

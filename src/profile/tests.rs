@@ -157,6 +157,29 @@ fn a_reply_is_about_the_operation_or_is_not_read(#[case] mut item: Value, #[case
     assert_eq!(bound.interpret(id, document(&reply).root()).is_ok(), is);
 }
 
+#[rstest::rstest]
+#[case::as_it_is(json!(null), json!("quota"), "Failed", None, Some("quota"))]
+#[case::none(json!(null), json!(null), "Succeeded", None, None)]
+#[case::zero(json!(null), json!({"code": 0}), "Succeeded", None, None)]
+#[case::only_a_message_is_said(json!({"message": "why"}), json!({"code": 7}), "Failed", Some("7"), Some("all is well"))]
+#[case::elsewhere(json!({"path": "fault"}), json!("what this is"), "Succeeded", None, None)]
+fn success_beside_an_error_is_a_failure_whatever_the_profile_says(
+    #[case] said: Value,
+    #[case] error: Value,
+    #[case] state: &str,
+    #[case] code: Option<&str>,
+    #[case] message: Option<&str>,
+) {
+    let profile = judge(&changed(|spec| spec["read"]["error"] = said)).unwrap();
+    let declared = declared(&[]);
+    let reply = json!({"operation": {"id": "op-1", "status": "done", "why": "all is well", "error": error}});
+    let bound = profile.for_reading(&declared);
+    let Ok(Reading::Found(observation)) = bound.interpret("op-1", document(&reply).root()) else { panic!() };
+    assert_eq!(format!("{:?}", observation.state), state);
+    let error = observation.error.unwrap_or_default();
+    assert_eq!((error.code.as_deref(), error.message.as_deref()), (code, message));
+}
+
 #[test]
 fn a_404_is_the_services_where_the_profile_says_so() {
     let profile = judge(&profile(right())).unwrap();
