@@ -155,5 +155,5 @@ fn every_shipped_profile_passes() {
 fn without_a_command_the_usage_is_shown() {
     let output = cloudop(&[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("Usage: cloudop <COMMAND>"));
+    assert!(text(&output.stderr).contains("Usage: kubectl cloudop [OPTIONS] <COMMAND>"));
 }

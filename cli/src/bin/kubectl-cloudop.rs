@@ -1,0 +1,5 @@
+//! The program, under the name kubectl-cloudop.
+
+fn main() -> std::process::ExitCode {
+    cloudop_cli::run()
+}
