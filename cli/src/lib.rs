@@ -11,6 +11,7 @@ mod github;
 pub mod poke;
 pub mod profile;
 mod screen;
+pub mod tree;
 pub mod verdict;
 pub mod wait;
 
@@ -47,6 +48,11 @@ enum Command {
     Follow(FollowFlags),
     /// Says in words how a CloudOperation stands, since when, and what to do
     Explain {
+        /// The CloudOperation
+        name: String,
+    },
+    /// Shows the parts of a CloudOperation
+    Tree {
         /// The CloudOperation
         name: String,
     },
@@ -131,6 +137,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, Error> {
         Command::Wait(flags) => wait::wait(&cluster().await?, &flags).await,
         Command::Follow(flags) => follow::follow(&cluster().await?, &flags).await,
         Command::Explain { name } => explain::explain(&cluster().await?, &name).await,
+        Command::Tree { name } => tree::tree(&cluster().await?, &name).await,
         Command::Poll { names } => poke::poll(&cluster().await?, &names).await,
         Command::Suspend { names } => poke::suspend(&cluster().await?, &names, true).await,
         Command::Resume { names } => poke::suspend(&cluster().await?, &names, false).await,

@@ -398,3 +398,46 @@ fn kubectl_finds_it_on_the_path() {
         seen.stderr
     );
 }
+
+/// With the rights of examples/gates/role.yaml and no others.
+#[test]
+fn a_pipeline_needs_no_more_than_its_role() {
+    let place = Place::new();
+    let role = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/gates/role.yaml");
+    place.kubectl(&["apply", "-f", &role.to_string_lossy()], "");
+    place.kubectl(&["create", "serviceaccount", "pipeline"], "");
+    let account = format!("--serviceaccount={}:pipeline", place.namespace);
+    place.kubectl(&["create", "rolebinding", "pipeline", "--role=cloudop-pipeline", &account], "");
+    let user = format!("system:serviceaccount:{}:pipeline", place.namespace);
+    let own = |arguments: &[&str]| place.run(&[arguments, &["--as", &user]].concat());
+    let follow =
+        ["follow", "otcCceJob", "job-7", "--secret", "otc", "--region", "eu-de", "-p", "projectId=p", "--name", "job"];
+    assert_eq!(own(&[&follow[..], &["--wait=false"]].concat()).code, Some(0));
+    assert_eq!(own(&["poll", "job"]).code, Some(0));
+    assert_eq!(own(&["wait", "job", "--timeout", "1s"]).code, Some(3));
+    place.write("job", &succeeded());
+    // The poll that was asked for has no generation of its own.
+    assert_eq!(own(&["explain", "job"]).code, Some(0));
+    assert_eq!(own(&[&follow[..], &["--rm"]].concat()).code, Some(0));
+    let status = place.cluster.kubectl(&[
+        "--namespace",
+        &place.namespace,
+        "auth",
+        "can-i",
+        "update",
+        "cloudoperations/status",
+        "--as",
+        &user,
+    ]);
+    assert_eq!(status.unwrap().stdout.trim(), "no");
+}
+
+#[test]
+fn parts_are_shown_as_a_tree() {
+    let place = Place::new();
+    place.operation("job", &failed());
+    let seen = place.run(&["tree", "job"]);
+    assert_eq!(seen.code, Some(0));
+    assert!(seen.stdout.ends_with("\n└─ ✖ CreateNodeVM: Quota exceeded\n"), "{}", seen.stdout);
+    assert_eq!(place.run(&["tree", "jab"]).code, Some(4));
+}
