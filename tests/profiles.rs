@@ -147,7 +147,7 @@ fn aks_is_followed_to_success_and_to_failure() {
     for (case, end) in [("good", "good"), ("bad", "bad")] {
         let path = format!(
             "/subscriptions/s/resourceGroups/{case}/providers/Microsoft.ContainerService/managedClusters/c/operations/\
-             00000000-0000-0000-0000-000000000001?api-version=2025-02-01"
+             00000000-0000-0000-0000-000000000001?api-version=2026-08-02-preview"
         );
         aks.route(Route::new(&path), &["going on", end]);
         let parameters = json!({"tenantId": "t", "subscriptionId": "s", "resourceGroup": case, "cluster": "c"});

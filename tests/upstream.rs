@@ -387,7 +387,7 @@ async fn without_the_authority_nothing_is_sent(
 #[case::other_spelling("0x7f.1", "127.0.0.1 is a loopback address")]
 #[case::not_allowed(
     "127.0.0.2",
-    " is not an allowed host of Open Telekom Cloud CCE (api, cce, iam, iam-pub, ucs below otc.t-systems.com)"
+    " is not an allowed host of Open Telekom Cloud CCE (api, bms, cce, ecs, evs, iam, iam-pub, ims, ucs below otc.t-systems.com)"
 )]
 #[tokio::test]
 async fn an_internal_address_is_refused_before_a_connection(#[case] host: &str, #[case] words: &str) {

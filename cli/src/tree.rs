@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use cloudop::api::{CloudOperation, Phase, SubJobStatus};
-use kube::ResourceExt;
 
 use crate::cluster::{Cluster, trouble};
 use crate::exit::{Error, Exit};

@@ -80,7 +80,7 @@ pub fn next_step(operation: &CloudOperation) -> Option<String> {
     let succeeded = condition(status, "Succeeded")?;
     let stalled = condition(status, "Stalled").map(|condition| &*condition.reason);
     let name = operation.name_any();
-    Some(match (&*succeeded.reason, stalled) {
+    let step = match (&*succeeded.reason, stalled) {
         ("OperationSucceeded", _) => return None,
         ("OperationFailed", _) => {
             "look at the cause at the cloud, start it again there, and follow the new operation by a new CloudOperation"
@@ -104,8 +104,8 @@ pub fn next_step(operation: &CloudOperation) -> Option<String> {
         ("UnrecognizedState", _) => "report the word; until it is known, it counts as going on",
         ("Suspended", _) => return Some(format!("kubectl cloudop resume {name}")),
         _ => return None,
-    })
-    .map(str::to_owned)
+    };
+    Some(step.to_owned())
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use super::{Condition, Phase};
     version = "v1alpha1",
     kind = "OperationProfile",
     plural = "operationprofiles",
-    category = "cloudops",
     derive = "PartialEq",
     status = "OperationProfileStatus",
     doc = "How the operations of one API are asked for and read, as data. CloudOperations name it in spec.provider.declared.",
@@ -386,6 +385,11 @@ pub struct StateSpec {
     /// The words of each state, in any case of letters. * stands for any letters; words without it go first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<WordsSpec>,
+    /// Words that leave it to the next table, in any case of letters. With them any other unknown word is not recognized,
+    /// whatever the next table says; without them every unknown word goes to the next table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
+    pub pass_on: Vec<String>,
     /// What it means that the field is absent, null or empty; without it the next table is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent: Option<GoingOn>,

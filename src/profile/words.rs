@@ -11,6 +11,8 @@ pub struct Table {
     path: Path,
     exact: Box<[(Box<str>, State)]>,
     globs: Box<[(Glob, State)]>,
+    /// The only words for which the next table is asked; empty: all that are not known.
+    passed_on: Box<[Box<str>]>,
     absent: Option<State>,
 }
 
@@ -40,6 +42,16 @@ impl Table {
                 known.push((lower, state));
             }
         }
+        let passed_on: Box<[Box<str>]> =
+            spec.pass_on.iter().map(|word| word.trim().to_ascii_lowercase().into()).collect();
+        for word in &passed_on {
+            if word.is_empty() || word.contains('*') {
+                return Err(format!("{field}.passOn: {word:?} is no whole word"));
+            }
+            if known.iter().any(|(known, _)| known == word) {
+                return Err(format!("{field}.passOn: {word:?} stands in words, too"));
+            }
+        }
         let absent = spec.absent.map(|absent| match absent {
             GoingOn::Pending => State::Pending,
             GoingOn::Running => State::Running,
@@ -49,7 +61,7 @@ impl Table {
         }
         let (globs, exact): (Vec<_>, Vec<_>) = known.into_iter().partition(|(word, _)| word.contains('*'));
         let globs = globs.into_iter().map(|(word, state)| (Glob::read(&word), state)).collect();
-        Ok(Self { path, exact: exact.into(), globs, absent })
+        Ok(Self { path, exact: exact.into(), globs, passed_on, absent })
     }
 
     /// The word in `item`, if there is one.
@@ -62,13 +74,17 @@ impl Table {
         &self.path
     }
 
-    /// What the word in `item` means, with the word itself; none where this table does not know it.
+    /// What the word in `item` means, with the word itself; none where it is for the next table to say.
     pub fn look_up<'a>(&self, item: Json<'a>) -> Option<(State, &'a str)> {
         let Some(word) = self.word(item) else { return self.absent.map(|state| (state, "")) };
-        let exact = self.exact.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, state)| *state);
-        let state =
-            exact.or_else(|| self.globs.iter().find(|(glob, _)| glob.matches(word)).map(|(_, state)| *state))?;
-        Some((state, word))
+        let is_word = |known: &str| known.eq_ignore_ascii_case(word);
+        let exact = self.exact.iter().find(|(known, _)| is_word(known)).map(|(_, state)| *state);
+        if exact.is_none() && self.passed_on.iter().any(|known| is_word(known)) {
+            return None;
+        }
+        let glob = || self.globs.iter().find(|(glob, _)| glob.matches(word)).map(|(_, state)| *state);
+        let unknown = (!self.passed_on.is_empty()).then_some(State::Unrecognized);
+        Some((exact.or_else(glob).or(unknown)?, word))
     }
 }
 
@@ -135,10 +151,25 @@ mod tests {
     }
 
     #[rstest::rstest]
+    #[case("running", Some(State::Running))]
+    #[case("Completed", None)]
+    #[case("DONE_BADLY", Some(State::Failed))]
+    #[case("verifying", Some(State::Unrecognized))]
+    fn only_the_words_that_are_passed_on_reach_the_next_table(#[case] word: &str, #[case] expected: Option<State>) {
+        let table = table(json!({
+            "path": "status", "words": {"Running": ["running"], "Failed": ["*_badly", "c*"]}, "passOn": ["completed"],
+        }));
+        let document = Document::parse(json!({"status": word}).to_string().as_bytes()).unwrap();
+        assert_eq!(table.unwrap().look_up(document.root()).map(|(state, _)| state), expected);
+    }
+
+    #[rstest::rstest]
     #[case(json!({"path": "a", "words": {"Running": ["x"], "Failed": ["X"]}}), "read.state[0].words.Failed: \"X\" stands there twice")]
     #[case(json!({"path": "a", "words": {"Running": [" "]}}), "words.Running: a word is empty")]
     #[case(json!({"path": "a."}), "read.state[0].path: \"a.\" is no path")]
     #[case(json!({"path": "a", "words": {}}), "read.state[0]: has neither words nor absent")]
+    #[case(json!({"path": "a", "words": {"Running": ["x"]}, "passOn": ["X"]}), "passOn: \"x\" stands in words, too")]
+    #[case(json!({"path": "a", "words": {"Running": ["x"]}, "passOn": ["y*"]}), "passOn: \"y*\" is no whole word")]
     fn what_is_no_table_says_why(#[case] spec: Value, #[case] why: &str) {
         let error = table(spec).unwrap_err();
         assert!(error.contains(why), "{error}");

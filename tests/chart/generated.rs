@@ -49,11 +49,11 @@ fn the_plain_manifest_and_the_kustomize_base_install_the_same() {
     let file = repository().join("deploy/install.yaml").display().to_string();
     let base = repository().join("deploy/kustomize").display().to_string();
     let applied = cluster.kubectl_ok(&["apply", "--server-side", "-f", &file]).unwrap();
-    assert_eq!(applied.lines().count(), 13, "{applied}");
+    assert_eq!(applied.lines().count(), 16, "{applied}");
     let difference = cluster.kubectl(&["diff", "--server-side", "-k", &base]).unwrap();
     assert_eq!((difference.code, difference.stdout.as_str()), (Some(0), ""), "{}", difference.stderr);
     let again = cluster.kubectl_ok(&["apply", "--server-side", "-k", &base]).unwrap();
-    assert_eq!(again.lines().count(), 13, "{again}");
+    assert_eq!(again.lines().count(), 16, "{again}");
     cluster.wait_until_established("cloudoperations.cloudop.dev").unwrap();
     cluster.kubectl_ok(&["get", "deployment/cloudop", "--namespace=cloudop-system"]).unwrap();
 }

@@ -77,6 +77,29 @@ impl Installed {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// Has a profile judged.
+    fn judge_one(&self) {
+        let reply = |status: &str| json!({"id": "i", "status": status});
+        let example =
+            |phase: &str| json!({"name": phase, "operationId": "i", "reply": reply(phase), "expect": {"phase": phase}});
+        self.apply(&json!({
+            "apiVersion": "cloudop.dev/v1alpha1", "kind": "OperationProfile", "metadata": {"name": "any"},
+            "spec": {
+                "cloud": "Any", "auth": {"bearer": {}}, "request": {"path": "/{operationId}"},
+                "read": {
+                    "identity": {"path": "id"},
+                    "state": [{"path": "status", "words": {"Succeeded": ["Succeeded"], "Failed": ["Failed"]}}],
+                },
+                "examples": [example("Succeeded"), example("Failed")],
+            },
+        }));
+        eventually(Duration::from_secs(60), "the profile is ready", || {
+            let profile = self.get("operationprofile/any", &self.team);
+            let ready = &profile["status"]["conditions"][0];
+            if ready["status"] == "True" { Ok(()) } else { Err(ready.to_string()) }
+        });
+    }
+
     /// Has an operation followed to its end, announced, and deleted after its TTL, which has long been over.
     fn follow_one(&self) {
         let job = |phase: &str, end: &str| {
@@ -184,6 +207,7 @@ impl Installed {
 fn everything_granted_is_used_and_everything_used_is_granted() {
     let installed = Installed::new(|_| "[]".to_owned());
     let controller = installed.start_controller();
+    installed.judge_one();
     installed.follow_one();
     installed.check_probes();
     let granted = &installed.granted("") | &installed.granted(&installed.namespace);
@@ -194,12 +218,17 @@ fn everything_granted_is_used_and_everything_used_is_granted() {
 fn with_a_list_of_namespaces_nothing_is_granted_elsewhere() {
     let installed = Installed::new(|team| format!("[{team:?}]"));
     let controller = installed.start_controller();
+    installed.judge_one();
     installed.follow_one();
-    assert_eq!(installed.granted(""), BTreeSet::new());
+    let profiles = ["list", "watch"].map(|verb| format!("{verb} cloudop.dev/operationprofiles"));
+    let of_cluster: BTreeSet<Permission> =
+        profiles.into_iter().chain(["update cloudop.dev/operationprofiles/status".to_owned()]).collect();
+    assert_eq!(installed.granted(""), of_cluster);
     assert_eq!(installed.used(&installed.team), installed.granted(&installed.team), "{}", controller.logs());
     assert_eq!(installed.used(&installed.namespace), installed.granted(&installed.namespace));
     let elsewhere = installed.cluster.audit().unwrap().by_user(&installed.user()).keep(|event| {
-        !event.resource.is_empty() && ![&installed.team, &installed.namespace].contains(&&event.namespace)
+        !["", "operationprofiles"].contains(&&*event.resource)
+            && ![&installed.team, &installed.namespace].contains(&&event.namespace)
     });
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
 }

@@ -72,14 +72,14 @@ fn arguments(objects: &[Value]) -> Vec<&str> {
 
 #[rstest]
 #[case::defaults("cloudop", "", &[
-    "ClusterRole*3", "ClusterRoleBinding", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
+    "ClusterRole*4", "ClusterRoleBinding*2", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
     "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
 ])]
 #[case::everything("cloudop", EVERYTHING, &[
-    "ClusterRole*3", "ClusterRoleBinding", "ConfigMap*3", "Deployment", "NetworkPolicy", "PodDisruptionBudget",
+    "ClusterRole*4", "ClusterRoleBinding*2", "ConfigMap*3", "Deployment", "NetworkPolicy", "PodDisruptionBudget",
     "PrometheusRule", "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
 ])]
-#[case::namespaces("cloudop", "{watch: {namespaces: [team-a, team-b]}, rbac: {aggregate: false}}", &[
+#[case::namespaces("cloudop", "{watch: {namespaces: [team-a, team-b]}, rbac: {aggregate: false, profiles: false}}", &[
     "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Role*3", "RoleBinding*3", "Service", "ServiceAccount",
     "ServiceMonitor",
 ])]
@@ -91,23 +91,23 @@ fn arguments(objects: &[Value]) -> Vec<&str> {
 #[case::one_of_two_shards(
     "cloudop-b",
     "{watch: {labelSelector: shard=b}, rbac: {aggregate: false}, metrics: {prometheusRule: {enabled: false}}}",
-    &["ClusterRole", "ClusterRoleBinding", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Role", "RoleBinding", "Service",
+    &["ClusterRole*2", "ClusterRoleBinding*2", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Role", "RoleBinding", "Service",
       "ServiceAccount", "ServiceMonitor"],
 )]
 #[case::small(
     "x",
     "{replicas: 1, podDisruptionBudget: {enabled: false}, topologySpreadConstraints: [], networkPolicy: {ingress: false}, resources: {requests: null, \
      limits: null}, rbac: {aggregate: false}, metrics: {serviceMonitor: {enabled: false}, prometheusRule: {enabled: false}}}",
-    &["ClusterRole", "ClusterRoleBinding", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount"],
+    &["ClusterRole*2", "ClusterRoleBinding*2", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount"],
 )]
 #[case::longest_names(
     "a123456789-123456789-123456789-123456789-123456789-xy",
     "{nameOverride: b123456789-123456789-123456789-123456789-123456789-123456789-xy, rbac: {aggregate: false}}",
-    &["ClusterRole", "ClusterRoleBinding", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Role",
+    &["ClusterRole*2", "ClusterRoleBinding*2", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Role",
       "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor"],
 )]
 #[case::digest("cloudop", "{image: {registry: '', digest: 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'}}", &[
-    "ClusterRole*3", "ClusterRoleBinding", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
+    "ClusterRole*4", "ClusterRoleBinding*2", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
     "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
 ])]
 fn the_api_server_takes_what_is_rendered(#[case] release: &str, #[case] values: &str, #[case] expected: &[&str]) {
