@@ -23,6 +23,15 @@ impl Mark {
     }
 }
 
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is well.
+    pub mark: Mark,
+    /// What was looked at, what was found there, and the next step where it is not well.
+    pub line: String,
+}
+
 /// A change, as it happens.
 pub fn progress(line: &str) {
     eprintln!("{line}");
