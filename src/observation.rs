@@ -158,6 +158,24 @@ pub enum Reading {
     Unreadable(Misread),
 }
 
+/// All operations on a page of a list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// In the cloud's order.
+    pub members: Vec<Member>,
+    /// What gets the next page, where there is one.
+    pub next: Option<Request>,
+}
+
+/// One operation of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// By which it is followed, where it can be read.
+    pub id: Option<String>,
+    /// What the list says of it. One that cannot be read spoils only itself.
+    pub reading: Result<Observation, Misread>,
+}
+
 /// A GET below a cloud's endpoint, as data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {

@@ -23,7 +23,7 @@ use url::Url;
 
 use crate::document::Json;
 use crate::hosts::HostPattern;
-use crate::observation::{ApiError, Misread, Reading, Request};
+use crate::observation::{ApiError, Listing, Member, Misread, Reading, Request};
 use crate::provider::{
     ClientForm, CloudApi, Declared, IdentityService, Named, OAuth, Scope, SignIn, TokenHeader, Whose, whose,
 };
@@ -115,6 +115,13 @@ struct List {
     next: Option<NextPage>,
 }
 
+impl List {
+    fn items_of<'a>(&self, page: Json<'a>) -> Result<Json<'a>, Misread> {
+        let items = self.items.follow(page).filter(|items| items.is_array() || items.is_object());
+        items.ok_or_else(|| Misread::field(&self.items.to_string()))
+    }
+}
+
 /// How the next page of a list is asked for.
 #[derive(Clone, Debug)]
 enum NextPage {
@@ -134,6 +141,18 @@ impl Profile {
     /// # Errors
     /// What of `operation_id` and the parameters does not fit the profile, naming the field.
     pub fn bind<'a>(self: &Arc<Self>, declared: &'a Declared, operation_id: &str) -> Result<Bound<'a>, String> {
+        let bound = self.bind_to_all(declared)?;
+        if let Some(rule) = &self.operation_id {
+            rule.check("spec.operationId", operation_id, &self.name)?;
+        }
+        Ok(bound)
+    }
+
+    /// The profile for whichever operations its list has.
+    ///
+    /// # Errors
+    /// What of the parameters does not fit the profile, naming the field.
+    pub fn bind_to_all<'a>(self: &Arc<Self>, declared: &'a Declared) -> Result<Bound<'a>, String> {
         let name = &self.name;
         for given in declared.parameters.keys() {
             if !self.parameters.contains_key(given) {
@@ -153,9 +172,6 @@ impl Profile {
                 }
                 Some(value) => rule.check(&field, value, name)?,
             }
-        }
-        if let Some(rule) = &self.operation_id {
-            rule.check("spec.operationId", operation_id, name)?;
         }
         let bound = self.for_reading(declared);
         let addresses = self.endpoint.iter().chain(self.auth.addresses());
@@ -252,6 +268,34 @@ impl Bound<'_> {
         let path = path.fill_path(|name| if name == OPERATION_ID { operation_id } else { self.value(name) });
         let query = query.iter().map(|(name, value)| (name.to_string(), self.fill(value, operation_id)));
         Request { path, query: query.collect() }
+    }
+
+    /// What gets the page after `page`, where that names it.
+    fn page_after(&self, page: Json<'_>, list: &List) -> Option<Request> {
+        let Some(NextPage::Token { path, query }) = &list.next else { return None };
+        let token = path.scalar(page)?;
+        let mut request = self.ask(&list.path, &list.query, "");
+        request.query.retain(|(name, _)| **name != **query);
+        Some(request.with_query(query, token))
+    }
+
+    /// The ID by which `item` is followed: what of its own name the profile's `is` leaves open, or the last part of that
+    /// where the whole does not fit what the profile takes for an ID.
+    fn id_of(&self, item: Json<'_>) -> Option<String> {
+        // No name of an operation holds it.
+        const OPEN: &str = "\0";
+        let identity = &self.profile.identity;
+        let name = identity.path.scalar(item)?;
+        let around = self.fill(&identity.is, OPEN);
+        let (before, behind) = around.split_once(OPEN)?;
+        let start = name.find(before)? + before.len();
+        let id = name.get(start..)?.strip_suffix(behind)?;
+        let fits = |id: &str| match &self.profile.operation_id {
+            Some(rule) => rule.check("", id, "").is_ok(),
+            None => !id.is_empty() && !id.contains('/'),
+        };
+        let last = id.rsplit('/').next().unwrap_or_default();
+        [id, last].into_iter().find(|id| fits(id)).map(str::to_owned)
     }
 
     /// Whether `item` is about the operation.
@@ -361,8 +405,7 @@ impl CloudApi for Bound<'_> {
 
     fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
         let Some(list) = &self.profile.list else { return Ok(Reading::Absent) };
-        let items = list.items.follow(page).filter(|items| items.is_array() || items.is_object());
-        let items = items.ok_or_else(|| Misread::field(&list.items.to_string()))?;
+        let items = list.items_of(page)?;
         let found = items.values().find(|item| self.is_about(operation_id, *item).unwrap_or(false));
         if let Some(item) = found {
             return Ok(match self.profile.reader.read(item) {
@@ -370,15 +413,14 @@ impl CloudApi for Bound<'_> {
                 Err(misread) => Reading::Unreadable(misread),
             });
         }
-        let Some(NextPage::Token { path, query }) = &list.next else { return Ok(Reading::Absent) };
-        Ok(match path.scalar(page) {
-            Some(token) => {
-                let mut request = self.ask(&list.path, &list.query, "");
-                request.query.retain(|(name, _)| **name != **query);
-                Reading::NextPage(request.with_query(query, token))
-            }
-            None => Reading::Absent,
-        })
+        Ok(self.page_after(page, list).map_or(Reading::Absent, Reading::NextPage))
+    }
+
+    fn read_page(&self, page: Json<'_>) -> Result<Listing, Misread> {
+        let Some(list) = &self.profile.list else { return Ok(Listing::default()) };
+        let items = list.items_of(page)?.values();
+        let members = items.map(|item| Member { id: self.id_of(item), reading: self.profile.reader.read(item) });
+        Ok(Listing { members: members.collect(), next: self.page_after(page, list) })
     }
 
     /// The list's own path with the query of the link: wherever that leads, a credential stays here.

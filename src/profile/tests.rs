@@ -117,6 +117,33 @@ fn a_profile_asks_for_one_operation_and_for_a_list() {
     assert!(bound.find("op-1/2", document(&json!({"items": []})).root()).is_err());
 }
 
+#[rstest::rstest]
+#[case::as_it_is("{operationId}", "op-1", Some("op-1"))]
+#[case::as_a_whole_that_fits("{operationId}", "op-1/2", Some("op-1/2"))]
+#[case::its_last_part("{operationId}", "projects/p/operations/op-1", Some("op-1"))]
+#[case::in_a_name("{operationId}/status", "op-1/status", Some("op-1"))]
+#[case::behind_a_parameter("ops/{project}/{operationId}", "https://x/ops/p/op-1", Some("op-1"))]
+#[case::of_another_project("ops/{project}/{operationId}", "ops/q/op-1", None)]
+#[case::no_operation("{operationId}", "job-1", None)]
+fn a_list_gives_the_ids_by_which_its_operations_are_followed(
+    #[case] is: &str,
+    #[case] name: &str,
+    #[case] id: Option<&str>,
+) {
+    let spec = changed(|spec| spec["read"]["identity"]["is"] = json!(is)).spec;
+    let profile = Arc::new(compile("example", &spec).unwrap());
+    let declared = declared(&[("project", "p")]);
+    let bound = profile.bind_to_all(&declared).unwrap();
+    let page = json!({"operations": [{"id": name, "status": "done"}, {}], "next": "c"});
+    let listing = bound.read_page(document(&page).root()).unwrap();
+    assert_eq!(listing.members[0].id.as_deref(), id);
+    assert!(listing.members[0].reading.is_ok());
+    assert_eq!(listing.members[1].id, None);
+    assert!(listing.members[1].reading.is_err());
+    let next = vec![("limit".into(), "50".into()), ("cursor".into(), "c".into())];
+    assert_eq!(listing.next, Some(Request { path: "/v1/p/operations".into(), query: next }));
+}
+
 #[test]
 fn a_link_to_the_next_page_gives_its_query_and_no_more() {
     let profile = judge(&changed(|spec| spec["list"]["next"] = json!({"linkHeader": true}))).unwrap();

@@ -61,16 +61,12 @@ impl CloudApi for HuaweiCceUpgrade {
         Some(Request::get(&self.workflows()))
     }
 
-    /// The vendor calls `items` a list and types it as one object, also in its own client (huaweicloud-sdk-go-v3,
-    /// `model_list_upgrade_work_flows_response.go`).
     fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
-        let items = match page.get("items") {
-            Some(items) if items.is_array() || items.is_object() => Some(items),
-            None if page.has_null("items") || page.text_at("kind").as_deref() == Some("List") => None,
-            _ => return Err(Misread::field("items")),
-        };
-        let workflows = items.into_iter().flat_map(|items| items.items().chain(items.is_object().then_some(items)));
-        read_found(find_by_id(operation_id, workflows, "metadata.uid"), read_workflow)
+        read_found(find_by_id(operation_id, listed(page)?, "metadata.uid"), read_workflow)
+    }
+
+    fn read_page(&self, page: Json<'_>) -> Result<Listing, Misread> {
+        Ok(read_members(listed(page)?, "metadata.uid", read_workflow))
     }
 
     fn whose(&self, refusal: &ApiError) -> Whose {
@@ -83,6 +79,17 @@ impl HuaweiCceUpgrade {
         let (project, cluster) = (&self.project_id, &self.cluster_id);
         ["api", "v3", "projects", project, "clusters", cluster, "operation", "upgradeworkflows"]
     }
+}
+
+/// The vendor calls `items` a list and types it as one object, also in its own client (huaweicloud-sdk-go-v3,
+/// `model_list_upgrade_work_flows_response.go`).
+fn listed<'a>(page: Json<'a>) -> Result<impl Iterator<Item = Json<'a>>, Misread> {
+    let items = match page.get("items") {
+        Some(items) if items.is_array() || items.is_object() => Some(items),
+        None if page.has_null("items") || page.text_at("kind").as_deref() == Some("List") => None,
+        _ => return Err(Misread::field("items")),
+    };
+    Ok(items.into_iter().flat_map(|items| items.items().chain(items.is_object().then_some(items))))
 }
 
 fn read_workflow(workflow: Json<'_>) -> Result<Observation, Misread> {

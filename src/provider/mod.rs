@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use crate::document::Json;
 use crate::hosts::HostPattern;
-use crate::observation::{ApiError, Misread, Observation, OperationError, Reading, Request, State, SubJob, Target};
+use crate::observation::{
+    ApiError, Listing, Member, Misread, Observation, OperationError, Reading, Request, State, SubJob, Target,
+};
 
 mod declared;
 mod errors;
@@ -178,6 +180,14 @@ pub trait CloudApi: Named + Debug + Send + Sync {
         Ok(Reading::Absent)
     }
 
+    /// All that a page of that list holds.
+    ///
+    /// # Errors
+    /// [`Misread`] when it is no page of this API's list.
+    fn read_page(&self, _page: Json<'_>) -> Result<Listing, Misread> {
+        Ok(Listing::default())
+    }
+
     /// The page of that list that the header Link names, where the API has pages that are named so.
     fn next_page(&self, _link: &str) -> Option<Request> {
         None
@@ -208,6 +218,15 @@ pub fn interpret(api: &dyn CloudApi, operation_id: &str, reply: Json<'_>) -> Res
 pub fn find(api: &dyn CloudApi, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
     refuse_bare_value(page)?;
     api.find(operation_id, page)
+}
+
+/// All that a page of the list holds.
+///
+/// # Errors
+/// [`Misread`] when the reply is not a page of the list.
+pub fn read_page(api: &dyn CloudApi, page: Json<'_>) -> Result<Listing, Misread> {
+    refuse_bare_value(page)?;
+    api.read_page(page)
 }
 
 fn refuse_bare_value(reply: Json<'_>) -> Result<(), Misread> {
@@ -261,6 +280,17 @@ fn read_found(
         Some(Err(misread)) => Reading::Unreadable(misread),
         None => Reading::Absent,
     })
+}
+
+/// Every member of a list that has no further page, with the ID at `path` in each.
+fn read_members<'a>(
+    members: impl Iterator<Item = Json<'a>>,
+    path: &str,
+    read: impl Fn(Json<'a>) -> Result<Observation, Misread>,
+) -> Listing {
+    let id = |member: Json<'a>| member.get(path).and_then(Json::scalar).map(|id| id.trim().to_owned());
+    let members = members.map(|member| Member { id: id(member).filter(|id| !id.is_empty()), reading: read(member) });
+    Listing { members: members.collect(), next: None }
 }
 
 /// Whose a refusal is, where `is_service` tells the service's own codes.

@@ -66,10 +66,15 @@ impl CloudApi for NumspotKubernetes {
     fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
         let operations = read_list(page, &["items", "operations"])?;
         let found = find_by_id(operation_id, operations, "id");
-        match (found, page.text_at("nextPageToken"), self.list()) {
-            (None, Some(token), Some(list)) => Ok(Reading::NextPage(list.with_query("page[nextToken]", &token))),
-            (found, ..) => read_found(found, read_operation),
+        match (found, self.page_after(page)) {
+            (None, Some(next)) => Ok(Reading::NextPage(next)),
+            (found, _) => read_found(found, read_operation),
         }
+    }
+
+    fn read_page(&self, page: Json<'_>) -> Result<Listing, Misread> {
+        let listing = read_members(read_list(page, &["items", "operations"])?, "id", read_operation);
+        Ok(Listing { next: self.page_after(page), ..listing })
     }
 
     fn whose(&self, refusal: &ApiError) -> Whose {
@@ -80,6 +85,12 @@ impl CloudApi for NumspotKubernetes {
         self.cluster_id.is_none().then_some(
             "create a CloudOperation with clusterId: later versions of the API only list a cluster's operations",
         )
+    }
+}
+
+impl NumspotKubernetes {
+    fn page_after(&self, page: Json<'_>) -> Option<Request> {
+        Some(self.list()?.with_query("page[nextToken]", &page.text_at("nextPageToken")?))
     }
 }
 

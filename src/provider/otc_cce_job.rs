@@ -54,14 +54,22 @@ impl CloudApi for OtcCceJob {
     }
 
     fn find(&self, operation_id: &str, page: Json<'_>) -> Result<Reading, Misread> {
-        if !page.is_array() {
-            return Err(Misread("the reply is no array of jobs".into()));
-        }
-        read_found(find_by_id(operation_id, page.items(), "metadata.uid"), job::read_job)
+        read_found(find_by_id(operation_id, jobs(page)?, "metadata.uid"), job::read_job)
+    }
+
+    fn read_page(&self, page: Json<'_>) -> Result<Listing, Misread> {
+        Ok(read_members(jobs(page)?, "metadata.uid", job::read_job))
     }
 
     fn whose(&self, refusal: &ApiError) -> Whose {
         whose(refusal, job::is_of_cce)
+    }
+}
+
+fn jobs<'a>(page: Json<'a>) -> Result<impl Iterator<Item = Json<'a>>, Misread> {
+    match page.is_array() {
+        true => Ok(page.items()),
+        false => Err(Misread("the reply is no array of jobs".into())),
     }
 }
 

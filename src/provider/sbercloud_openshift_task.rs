@@ -77,6 +77,10 @@ impl CloudApi for SbercloudOpenshiftTask {
         read_found(find_by_id(operation_id, tasks, "id"), |task| self.read_task(task))
     }
 
+    fn read_page(&self, page: Json<'_>) -> Result<Listing, Misread> {
+        Ok(read_members(read_list(page, &["tasks"])?, "id", |task| self.read_task(task)))
+    }
+
     /// The API's own code for it is google.rpc's NOT_FOUND. With the bare words "Not Found", though, it is gRPC-Gateway
     /// that knows no such path (`DefaultRoutingErrorHandler`), as when the endpoint lacks its prefix.
     fn whose(&self, refusal: &ApiError) -> Whose {

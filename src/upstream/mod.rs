@@ -2,8 +2,9 @@
 //!
 //! [`Upstream::observe`] takes one question through four rooms: [`guard`] (may this host receive a credential?),
 //! [`share`] (a list, an equal request, a permit), [`send`] (sign in, sign, HTTPS) and [`reply`] (what it means).
-//! [`lookup`] is the question on its way.
+//! [`lookup`] is the question on its way, [`by_hand`] what a command line asks beside.
 
+mod by_hand;
 mod guard;
 mod lookup;
 mod reply;
@@ -25,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::observation::{Observation, PollFailure, Request};
 use crate::provider::CloudApi;
 
+pub use by_hand::{Destination, Listed};
 use guard::allow_list::{AllowList, BadPattern};
 use lookup::Lookup;
 use reply::classify::Page;

@@ -202,6 +202,11 @@ impl Endpoint {
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.0.port().unwrap_or(HTTPS)
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::api_error::{present, read_api_error};
 use super::{Body, Reply};
 use crate::auth::Credential;
 use crate::document::{Document, Json};
-use crate::observation::{ApiError, FailureKind, Misread, PollFailure, Reading};
+use crate::observation::{ApiError, FailureKind, Listing, Member, Misread, PollFailure, Reading};
 use crate::provider::{CloudApi, Whose};
 use crate::upstream::guard::redaction::Redaction;
 
@@ -70,6 +70,26 @@ impl Page {
             // The next page is asked for as the cloud named it; it is never shown.
             other => Ok(other),
         }
+    }
+
+    /// As [`Self::read`], of all that is on it.
+    ///
+    /// # Errors
+    /// [`Misread`] where it cannot be read.
+    pub fn read_all(&self, interpret: impl FnOnce(Json<'_>) -> Result<Listing, Misread>) -> Result<Listing, Misread> {
+        let listing = interpret(self.document.root());
+        let Some(redaction) = &self.redaction else { return listing };
+        let redact = |misread: Misread| Misread(redaction.redact(&misread.0).unwrap_or(misread.0));
+        let mut listing = listing.map_err(redact)?;
+        for Member { id, reading } in &mut listing.members {
+            // Half of an ID is another operation's.
+            id.take_if(|id| redaction.redact(id).is_some());
+            match reading {
+                Ok(observation) => observation.replace_texts(&|text| redaction.redact(text)),
+                Err(misread) => *misread = redact(misread.clone()),
+            }
+        }
+        Ok(listing)
     }
 }
 
@@ -541,6 +561,20 @@ mod tests {
             panic!()
         };
         assert_eq!(misread.0, "the reply is about another operation, [redacted]-job-1");
+    }
+
+    #[test]
+    fn a_list_is_shown_without_secrets_and_without_ids_that_hold_one() {
+        let body = r#"[{"metadata":{"uid":"t0pSecret-job-1"},"spec":{"type":"t0pSecret"},"status":{"phase":"Running"}},
+            {"metadata":{"uid":"job-2"},"status":{}}]"#;
+        let page = classify_reply(reply(200, &[], body)).result.unwrap();
+        let provider: Provider =
+            serde_json::from_value(serde_json::json!({"otcCceJob": {"region": "eu-de", "projectId": "p"}})).unwrap();
+        let listing = page.read_all(|document| provider.built_in().unwrap().read_page(document)).unwrap();
+        let ids: Vec<Option<&str>> = listing.members.iter().map(|member| member.id.as_deref()).collect();
+        assert_eq!(ids, [None, Some("job-2")]);
+        assert_eq!(listing.members[0].reading.as_ref().unwrap().operation_type.as_deref(), Some("[redacted]"));
+        assert_eq!(listing.members[1].reading, Err(Misread::field("status.phase")));
     }
 
     #[test]

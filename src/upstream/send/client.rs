@@ -1,5 +1,6 @@
 //! HTTPS: one GET at a time, bounded in time and size, to no other place than the one checked.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -133,6 +134,14 @@ impl Client {
         let took = clock::monotonic().saturating_duration_since(started);
         self.options.metrics.count_request(provider.name(), &code, took);
         result
+    }
+
+    /// The addresses of `host`, as they are dialled.
+    ///
+    /// # Errors
+    /// As [`Resolver::find`] has it.
+    pub async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, PollFailure> {
+        self.resolver.find(host).await
     }
 
     async fn exchange(

@@ -35,6 +35,20 @@ impl Resolve for Resolver {
 }
 
 impl Resolver {
+    /// The addresses of `host`: a name, or an address as it stands in a URL, which was checked before.
+    ///
+    /// # Errors
+    /// There is no such host, or it is at an internal address, or nobody can tell.
+    pub async fn find(&self, host: &str) -> Result<Vec<IpAddr>, PollFailure> {
+        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+            return Ok(vec![address]);
+        }
+        let (resolver, name) = (self.clone(), host.to_owned());
+        tokio::task::spawn_blocking(move || resolver.look_up(&name)).await.unwrap_or_else(|_| {
+            Err(PollFailure::new(FailureKind::Unreachable, format!("the name service gives no answer about {host}")))
+        })
+    }
+
     fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, PollFailure> {
         let ask = |name: &str| dns_lookup::lookup_host(name).map(Iterator::collect);
         if self.proxy.as_deref() == Some(name) {
