@@ -6,6 +6,8 @@ use kube::ResourceExt;
 
 use crate::cluster::{Cluster, trouble};
 use crate::exit::{Error, Exit};
+use crate::frame::since;
+use crate::screen::short;
 use crate::verdict::{Verdict, cause, condition, next_step, verdict};
 
 /// Explains the CloudOperation of that name. The exit code is that of waiting for it no longer.
@@ -42,27 +44,24 @@ fn describe(operation: &CloudOperation, namespace: &str, now: Timestamp) -> Vec<
     };
     let since = |kind: &str| condition(status, kind).map(|condition| ago(condition.last_transition_time.0, now));
     if let Some(succeeded) = condition(status, "Succeeded") {
-        let what = match (&*succeeded.status, verdict(operation)) {
-            ("True", _) => "It succeeded",
-            ("False", _) => "It is over, and did not succeed",
-            (_, Verdict::Stalled) => "It needs a person",
-            _ => "It goes on",
-        };
-        let since = since(if &*succeeded.status == "Unknown" && verdict(operation) == Verdict::Stalled {
+        let kind = if verdict(operation) == Verdict::Stalled && &*succeeded.status == "Unknown" {
             "Stalled"
         } else {
             "Succeeded"
-        });
-        lines.push(format!(
-            "{what}, since {}: {}.",
-            since.unwrap_or_default(),
-            succeeded.message.trim_end_matches('.')
-        ));
+        };
+        let since = since(kind).unwrap_or_default();
+        let what = match (&*succeeded.status, kind) {
+            ("True", _) => format!("It succeeded {since} ago"),
+            ("False", _) => format!("It ended {since} ago, and did not succeed"),
+            (_, "Stalled") => format!("It needs a person, for {since}"),
+            _ => format!("It goes on, so for {since}"),
+        };
+        lines.push(format!("{what}: {}.", succeeded.message.trim_end_matches('.')));
     }
     lines.extend(cause(operation).into_iter().map(|fact| format!("  {fact}")));
     if let Some(reachable) = condition(status, "UpstreamReachable").filter(|reachable| *reachable.status == *"False") {
         let since = since("UpstreamReachable").unwrap_or_default();
-        lines.push(format!("It cannot be seen since {since} ({}).", reachable.reason));
+        lines.push(format!("It has not been seen for {since} ({}).", reachable.reason));
     }
     if let Some(progress) = &status.last_progress_time {
         lines.push(format!("The cloud last showed a change {} ago.", ago(progress.0, now)));
@@ -77,36 +76,6 @@ fn describe(operation: &CloudOperation, namespace: &str, now: Timestamp) -> Vec<
     lines
 }
 
-/// How long ago, as people say it: its two largest units.
 fn ago(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(then).as_secs().max(0);
-    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
-    let mut left = seconds;
-    let parts: Vec<String> = units
-        .into_iter()
-        .filter_map(|(size, unit)| {
-            let count = left / size;
-            left %= size;
-            (count > 0).then(|| format!("{count}{unit}"))
-        })
-        .take(2)
-        .collect();
-    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[rstest::rstest]
-    #[case(0, "0s")]
-    #[case(59, "59s")]
-    #[case(61, "1m 1s")]
-    #[case(3600, "1h")]
-    #[case(90_061, "1d 1h")]
-    #[case(-5, "0s")]
-    fn a_span_has_two_units(#[case] seconds: i64, #[case] said: &str) {
-        let then = Timestamp::UNIX_EPOCH;
-        assert_eq!(ago(then, then + jiff::SignedDuration::from_secs(seconds)), said);
-    }
+    short(since(then, now))
 }

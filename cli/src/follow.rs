@@ -1,20 +1,19 @@
 //! From an API's reply to a gate: creates a CloudOperation and waits for it.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 
 use clap::Args;
 use cloudop::api::{CloudOperation, CloudOperationSpec, OperationProfile};
 use cloudop::document::{Document, Json};
 use cloudop::profile::compile;
-use cloudop::provider::Provider;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, PostParams};
-use kube::{Api, ResourceExt};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::cluster::{Cluster, trouble};
 use crate::exit::{Error, Exit};
+use crate::provider::{ParameterFlags, is_built_in, profile, provider};
 use crate::screen;
 use crate::wait::{Format, HowFlags, WaitFlags, render, wait};
 
@@ -30,12 +29,9 @@ pub struct FollowFlags {
     /// Secret with the credentials
     #[arg(long, value_name = "NAME")]
     pub secret: String,
-    /// A member of the provider, or a parameter of the profile, as name=value; may be given several times
-    #[arg(short, long = "parameter", value_name = "NAME=VALUE")]
-    pub parameters: Vec<String>,
-    /// The same as --parameter region=…
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
+    /// What stands beside the provider's name.
+    #[command(flatten)]
+    pub parameters: ParameterFlags,
     /// Name of the CloudOperation; by default it follows from provider and ID, so that a step that is run again finds it
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -71,19 +67,21 @@ const IDS: &[(&str, &[&str])] = &[
 /// # Errors
 /// What cannot be meant, and the cluster's trouble.
 pub async fn follow(cluster: &Cluster, flags: &FollowFlags) -> Result<Exit, Error> {
-    let is_built_in = Provider::NAMES.contains(&&*flags.provider) && flags.provider != "declared";
     let id = match &*flags.id {
         "-" => {
             let mut reply = String::new();
             std::io::stdin()
                 .read_to_string(&mut reply)
                 .map_err(|error| Error::usage(format!("standard input: {error}")))?;
-            let profile = if is_built_in { None } else { Some(profile(cluster, &flags.provider).await?) };
+            let profile = match is_built_in(&flags.provider) {
+                true => None,
+                false => Some(profile(cluster, &flags.provider).await?),
+            };
             find_id(&flags.provider, profile.as_ref(), &reply)?
         }
         id => id.to_owned(),
     };
-    let operation = build(flags, is_built_in, &id)?;
+    let operation = build(flags, &id)?;
     if flags.dry_run {
         let mut shown = json!(operation);
         if let Some(object) = shown.as_object_mut() {
@@ -107,21 +105,6 @@ pub async fn follow(cluster: &Cluster, flags: &FollowFlags) -> Result<Exit, Erro
     Ok(exit)
 }
 
-async fn profile(cluster: &Cluster, name: &str) -> Result<OperationProfile, Error> {
-    let profiles: Api<OperationProfile> = Api::all(cluster.client.clone());
-    match profiles.get_opt(name).await {
-        Ok(Some(profile)) => Ok(profile),
-        Ok(None) => {
-            let known =
-                Provider::NAMES.iter().filter(|name| **name != "declared").copied().collect::<Vec<_>>().join(", ");
-            Err(Error::usage(format!(
-                "{name} is neither a built-in provider ({known}) nor an OperationProfile of the cluster"
-            )))
-        }
-        Err(error) => Err(trouble(&error, "get", &format!("OperationProfile {name}"))),
-    }
-}
-
 /// The ID in the reply that started an operation.
 fn find_id(provider: &str, profile: Option<&OperationProfile>, reply: &str) -> Result<String, Error> {
     let unusable = |why: &str| Error::usage(format!("standard input: {why}; give the ID itself"));
@@ -138,28 +121,11 @@ fn find_id(provider: &str, profile: Option<&OperationProfile>, reply: &str) -> R
 }
 
 /// The CloudOperation that follows `id`.
-fn build(flags: &FollowFlags, is_built_in: bool, id: &str) -> Result<CloudOperation, Error> {
-    let mut parameters: BTreeMap<&str, &str> = BTreeMap::new();
-    for parameter in &flags.parameters {
-        let (name, value) = parameter
-            .split_once('=')
-            .ok_or_else(|| Error::usage(format!("--parameter {parameter}: is not NAME=VALUE")))?;
-        parameters.insert(name, value);
-    }
-    parameters.extend(flags.region.as_deref().map(|region| ("region", region)));
-    let provider = match is_built_in {
-        true => json!({ flags.provider.as_str(): parameters }),
-        false => {
-            let mut declared = Map::from_iter([("profile".to_owned(), Value::from(flags.provider.as_str()))]);
-            if !parameters.is_empty() {
-                declared.insert("parameters".to_owned(), json!(parameters));
-            }
-            json!({ "declared": declared })
-        }
-    };
+fn build(flags: &FollowFlags, id: &str) -> Result<CloudOperation, Error> {
+    let provider = provider(&flags.provider, &flags.parameters)?;
     let spec = json!({"provider": provider, "operationId": id, "credentialsRef": {"name": flags.secret}});
-    let spec: CloudOperationSpec = serde_json::from_value(spec)
-        .map_err(|error| Error::usage(format!("{}: {error}; give it by --parameter NAME=VALUE", flags.provider)))?;
+    let spec: CloudOperationSpec =
+        serde_json::from_value(spec).map_err(|error| Error::usage(format!("{}: {error}", flags.provider)))?;
     let name = flags.name.clone().unwrap_or_else(|| name(&spec, id));
     Ok(CloudOperation::new(&name, spec))
 }
@@ -212,6 +178,8 @@ async fn create(cluster: &Cluster, operation: &CloudOperation) -> Result<(), Err
 
 #[cfg(test)]
 mod tests {
+    use cloudop::provider::Provider;
+
     use super::*;
 
     #[rstest::rstest]

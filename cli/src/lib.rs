@@ -3,28 +3,51 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::expect_used, clippy::panic, clippy::todo, clippy::unwrap_used))]
 
+mod advice;
+pub mod cloud;
 pub mod cluster;
+pub mod discover;
+pub mod doctor;
 pub mod exit;
 pub mod explain;
 pub mod follow;
+pub mod frame;
+pub mod get;
 mod github;
+mod installation;
+pub mod man;
 pub mod poke;
 pub mod profile;
+pub mod provider;
+#[path = "../../src/upstream/guard/redaction.rs"]
+#[expect(dead_code, reason = "the library's own, which keeps it to itself; it needs more of it")]
+mod redaction;
+pub mod report;
 mod screen;
 pub mod tree;
 pub mod verdict;
+pub mod version;
 pub mod wait;
+pub mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+// For the redaction, whose crate it is a module of.
+use cloudop::wording;
 
+use cloud::CloudFlags;
 use cluster::{Cluster, ClusterFlags};
+use discover::DiscoverFlags;
 use exit::{Error, Exit};
 use follow::FollowFlags;
+use get::GetFlags;
+use report::ReportFlags;
+use version::VersionFlags;
 use wait::WaitFlags;
+use watch::WatchFlags;
 
 /// Waits for operations of clouds, and explains them.
 ///
@@ -46,6 +69,12 @@ enum Command {
     Wait(WaitFlags),
     /// Creates a CloudOperation for an operation's ID, or for the reply that started it, and waits
     Follow(FollowFlags),
+    /// Lists the operations that a cloud's own list has, and how to follow them
+    Discover(DiscoverFlags),
+    /// Shows how CloudOperations stand, as it changes; ends once those that are named are over
+    Watch(WatchFlags),
+    /// Lists CloudOperations
+    Get(GetFlags),
     /// Says in words how a CloudOperation stands, since when, and what to do
     Explain {
         /// The CloudOperation
@@ -74,6 +103,12 @@ enum Command {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Looks at all that CloudOperations need of the cluster, and at the way to a cloud; exit code 5 where a person has to act
+    Doctor(CloudFlags),
+    /// Shows whether this program, the controllers and the CRDs are of one version; exit code 1 where they are not
+    Version(VersionFlags),
+    /// Writes what a bug report needs into one file that holds no secret
+    Report(ReportFlags),
     /// OperationProfiles, without a cluster
     #[command(subcommand)]
     Profile(Profile),
@@ -81,6 +116,12 @@ enum Command {
     Completion {
         /// The shell
         shell: Shell,
+    },
+    /// Prints the manual page
+    Man {
+        /// Write the page, and one for each command, into this folder
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
 }
 
@@ -136,16 +177,23 @@ async fn execute(arguments: Arguments) -> Result<Exit, Error> {
     match arguments.command {
         Command::Wait(flags) => wait::wait(&cluster().await?, &flags).await,
         Command::Follow(flags) => follow::follow(&cluster().await?, &flags).await,
+        Command::Discover(flags) => discover::discover(&cluster().await?, &flags).await,
+        Command::Watch(flags) => watch::watch(&cluster().await?, &flags).await,
+        Command::Get(flags) => get::get(&cluster().await?, &flags).await,
         Command::Explain { name } => explain::explain(&cluster().await?, &name).await,
         Command::Tree { name } => tree::tree(&cluster().await?, &name).await,
         Command::Poll { names } => poke::poll(&cluster().await?, &names).await,
         Command::Suspend { names } => poke::suspend(&cluster().await?, &names, true).await,
         Command::Resume { names } => poke::suspend(&cluster().await?, &names, false).await,
+        Command::Doctor(flags) => doctor::doctor(&cluster().await?, &flags).await,
+        Command::Version(flags) => version::version(cluster().await, &flags).await,
+        Command::Report(flags) => report::report(&cluster().await?, &flags).await,
         Command::Profile(profile) => of_profile(profile),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "kubectl-cloudop", &mut std::io::stdout());
             Ok(Exit::Succeeded)
         }
+        Command::Man { dir } => man::man(Arguments::command(), dir.as_deref()),
     }
 }
 

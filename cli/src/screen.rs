@@ -1,5 +1,7 @@
 //! What people see: progress on standard error, results on standard output.
 
+use std::time::Duration;
+
 use console::{Style, style};
 
 /// How something ended, in one sign.
@@ -67,5 +69,33 @@ impl Results {
             Self::Out => println!("  {line}"),
             Self::Err => eprintln!("  {line}"),
         }
+    }
+}
+
+/// A time in its two largest units, as `1h 5m`; seconds only below ten minutes.
+pub fn short(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, 1..=9) => format!("{minutes}m {:02}s", seconds % 60),
+        (0, 0, _) => format!("{minutes}m"),
+        (0, ..) => format!("{hours}h {minutes:02}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(0, "0s")]
+    #[case(61, "1m 01s")]
+    #[case(601, "10m")]
+    #[case(3660, "1h 01m")]
+    #[case(90_061, "1d 1h")]
+    fn a_time_has_two_units(#[case] seconds: u64, #[case] said: &str) {
+        assert_eq!(short(Duration::from_secs(seconds)), said);
     }
 }

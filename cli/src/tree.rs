@@ -29,13 +29,27 @@ pub async fn tree(cluster: &Cluster, name: &str) -> Result<Exit, Error> {
 
 /// A line for the operation and one for each part.
 fn draw(operation: &CloudOperation) -> Vec<String> {
-    let mut lines = vec![line(operation)];
-    let Some(status) = &operation.status else { return lines };
-    let ids: HashSet<&str> = status.sub_jobs.iter().map(|part| part.id.as_str()).collect();
+    let said = |part: &SubJobStatus| {
+        let message = part.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+        vec![format!("{} {}{message}", sign(part.phase), part.name)]
+    };
+    [line(operation)].into_iter().chain(parts(operation, &|_| true, &said)).collect()
+}
+
+/// The parts that are `shown`, below their parents, each with what is `said` of it.
+pub fn parts(
+    operation: &CloudOperation,
+    shown: &dyn Fn(&SubJobStatus) -> bool,
+    said: &dyn Fn(&SubJobStatus) -> Vec<String>,
+) -> Vec<String> {
+    let Some(status) = &operation.status else { return Vec::new() };
+    let all: Vec<&SubJobStatus> = status.sub_jobs.iter().filter(|part| shown(part)).collect();
+    let ids: HashSet<&str> = all.iter().map(|part| part.id.as_str()).collect();
     // One whose parent is not listed stands at the top: the status holds the first parts only.
     let top = |part: &&SubJobStatus| part.parent_id.as_deref().is_none_or(|parent| !ids.contains(parent));
-    let tops: Vec<&SubJobStatus> = status.sub_jobs.iter().filter(top).collect();
-    branch(&tops, &status.sub_jobs, "", &mut lines);
+    let tops: Vec<&SubJobStatus> = all.iter().copied().filter(top).collect();
+    let mut lines = Vec::new();
+    branch(&tops, &all, "", said, &mut lines);
     let more = status.sub_jobs_total.unwrap_or_default() - i64::try_from(status.sub_jobs.len()).unwrap_or_default();
     if more > 0 {
         lines.push(format!("and {more} more"));
@@ -43,17 +57,23 @@ fn draw(operation: &CloudOperation) -> Vec<String> {
     lines
 }
 
-fn branch(parts: &[&SubJobStatus], all: &[SubJobStatus], indent: &str, lines: &mut Vec<String>) {
+fn branch(
+    parts: &[&SubJobStatus],
+    all: &[&SubJobStatus],
+    indent: &str,
+    said: &dyn Fn(&SubJobStatus) -> Vec<String>,
+    lines: &mut Vec<String>,
+) {
     // The status is 64 parts at most, and a part is never its own ancestor: the list has parents before children.
     for (at, part) in parts.iter().enumerate() {
         let is_last = at + 1 == parts.len();
         let (fork, below) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let message = part.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
-        lines.push(format!("{indent}{fork}{} {}{message}", sign(part.phase), part.name));
+        let forks = [fork].into_iter().chain(std::iter::repeat(below));
+        lines.extend(forks.zip(said(part)).map(|(fork, text)| format!("{indent}{fork}{text}")));
         let place = all.iter().position(|other| other.id == part.id).unwrap_or_default();
-        let children: Vec<&SubJobStatus> =
-            all[place..].iter().skip(1).filter(|other| other.parent_id.as_deref() == Some(&part.id)).collect();
-        branch(&children, all, &format!("{indent}{below}"), lines);
+        let children = all[place..].iter().skip(1).filter(|other| other.parent_id.as_deref() == Some(&part.id));
+        let children: Vec<&SubJobStatus> = children.copied().collect();
+        branch(&children, all, &format!("{indent}{below}"), said, lines);
     }
 }
 

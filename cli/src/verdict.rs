@@ -3,6 +3,7 @@
 use cloudop::api::{CloudOperation, CloudOperationStatus, Condition};
 use kube::ResourceExt;
 
+use crate::advice::advice;
 use crate::exit::Exit;
 
 /// Where an operation stands, as far as waiting is concerned.
@@ -80,6 +81,11 @@ pub fn next_step(operation: &CloudOperation) -> Option<String> {
     let succeeded = condition(status, "Succeeded")?;
     let stalled = condition(status, "Stalled").map(|condition| &*condition.reason);
     let name = operation.name_any();
+    // A page knows more of the message than the reason says.
+    let paged = advice(operation).filter(|_| succeeded.reason.as_ref() != "OperationSucceeded");
+    if let Some(step) = paged {
+        return Some(step.to_owned());
+    }
     let step = match (&*succeeded.reason, stalled) {
         ("OperationSucceeded", _) => return None,
         ("OperationFailed", _) => {

@@ -2,113 +2,16 @@
 //! controller writes them; what it writes when is held by the controller's own tests.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::sync::Once;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use cloudop_testbed::{ControlPlane, define};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// A namespace of its own.
-struct Place {
-    cluster: &'static ControlPlane,
-    namespace: String,
-}
+mod place;
 
-impl Place {
-    fn new() -> Self {
-        static DEFINED: Once = Once::new();
-        let cluster = ControlPlane::shared();
-        DEFINED.call_once(|| define(cluster));
-        Self { cluster, namespace: cluster.namespace("cli").unwrap() }
-    }
-
-    fn kubectl(&self, arguments: &[&str], input: &str) -> String {
-        let arguments = [&["--namespace", &self.namespace], arguments].concat();
-        let output = self.cluster.kubectl_stdin(&arguments, input).unwrap();
-        assert!(output.success(), "{}", output.stderr);
-        output.stdout
-    }
-
-    /// An operation that is labelled `batch` and has the status.
-    fn operation(&self, name: &str, status: &Value) {
-        let object = json!({
-            "apiVersion": "cloudop.dev/v1alpha1", "kind": "CloudOperation",
-            "metadata": {"name": name, "labels": {"batch": "a"}},
-            "spec": {"provider": {"otcCceJob": {"region": "eu-de", "projectId": "p"}}, "operationId": "job-1",
-                     "credentialsRef": {"name": "otc"}},
-        });
-        self.kubectl(&["apply", "-f", "-"], &object.to_string());
-        self.write(name, status);
-    }
-
-    fn write(&self, name: &str, status: &Value) {
-        let patch = json!({"status": status}).to_string();
-        self.kubectl(&["patch", "cloudop", name, "--subresource=status", "--type=merge", "-p", &patch], "");
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-cloudop"));
-        command
-            .args(arguments)
-            .args(["--kubeconfig", &self.cluster.kubeconfig().to_string_lossy(), "--namespace", &self.namespace])
-            .env_remove("GITHUB_ACTIONS");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Seen {
-        Seen::of(&self.command(arguments).output().unwrap())
-    }
-}
-
-struct Seen {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Seen {
-    fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-    }
-}
-
-/// A status as the controller writes it.
-fn status(phase: &str, succeeded: (&str, &str), message: &str, more: &[(&str, &str, &str)]) -> Value {
-    let condition = |kind: &str, status: &str, reason: &str| {
-        json!({"type": kind, "status": status, "reason": reason, "message": message,
-               "lastTransitionTime": "2026-11-27T00:00:00Z", "observedGeneration": 1})
-    };
-    let finished = if succeeded.0 == "Unknown" { "False" } else { "True" };
-    let mut conditions =
-        vec![condition("Succeeded", succeeded.0, succeeded.1), condition("Finished", finished, succeeded.1)];
-    conditions.extend(more.iter().map(|(kind, status, reason)| condition(kind, status, reason)));
-    json!({"observedGeneration": 1, "phase": phase, "conditions": conditions, "trackingStartTime": "2026-11-27T00:00:00Z"})
-}
-
-fn succeeded() -> Value {
-    status("Succeeded", ("True", "OperationSucceeded"), "OTC says Success (4/4)", &[])
-}
-
-fn running() -> Value {
-    status("Running", ("Unknown", "Running"), "OTC says Running (2/4)", &[("Reconciling", "True", "Progressing")])
-}
-
-fn failed() -> Value {
-    let mut status = status(
-        "Failed",
-        ("False", "OperationFailed"),
-        "OTC says Failed (1/3): Quota exceeded for cores",
-        &[("Stalled", "True", "OperationFailed")],
-    );
-    status["error"] =
-        json!({"code": "CCE.03400013", "message": "Quota exceeded for cores", "requestId": "r-1", "subJob": "j-2"});
-    status["subJobs"] = json!([{"id": "j-2", "name": "CreateNodeVM", "phase": "Failed", "message": "Quota exceeded"}]);
-    status
-}
+use place::{Place, Seen, failed, running, status, succeeded};
 
 /// The situations of the readers' table, and their exit codes.
 #[rstest]
@@ -295,7 +198,7 @@ fn an_operation_is_explained_in_words() {
     assert_eq!(seen.code, Some(1));
     let lines: Vec<&str> = seen.stdout.lines().collect();
     assert_eq!(lines[0], "CloudOperation job follows job-1 (otcCceJob).");
-    assert!(lines[1].starts_with("It is over, and did not succeed, since "), "{}", seen.stdout);
+    assert!(lines[1].contains(" ago, and did not succeed: OTC says Failed (1/3)"), "{}", seen.stdout);
     assert!(seen.stdout.contains("Next: look at the cause at the cloud"), "{}", seen.stdout);
     let missing = place.run(&["explain", "jab"]);
     assert_eq!(missing.code, Some(4));
