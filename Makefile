@@ -17,9 +17,9 @@ help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: toolchain ## five operations followed to their ends by the real controller, on a real API server (1 min; 10 to 25 at first)
-	@tests/build demo
-	@$(CARGO) run --quiet --package cloudop-testbed --bin demo
+demo: toolchain ## five operations followed to their ends, on a real API server (1 min; 10 to 25 at first); CLUSTER=current: on yours
+	@tests/build $(if $(filter current,$(CLUSTER)),demo-current,demo)
+	@$(CARGO) run --quiet --package cloudop-testbed --bin demo -- $(CLUSTER)
 
 .PHONY: test
 test: toolchain ## everything there is to test, on a real API server (10 min; 20 to 40 at first)

@@ -1,6 +1,6 @@
 //! What may not be created.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use cloudop::provider::Provider;
 use serde_json::{Value, json};
@@ -243,6 +243,9 @@ fn there_is_a_valid_example_of_each_provider() {
     let mut known = Provider::NAMES.to_vec();
     known.sort_unstable();
     assert_eq!(shown, known);
+    // Applied together, one would be a change of the other.
+    let names = list["items"].as_array().into_iter().flatten().filter_map(|item| item["metadata"]["name"].as_str());
+    assert_eq!(names.collect::<HashSet<_>>().len(), known.len());
     let is_yaml = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "yaml");
     assert_eq!(fs::read_dir(folder).unwrap().flatten().filter(is_yaml).count(), known.len());
 }

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 /// One of the operations in `examples/`.
 pub struct Role {
+    /// Its file there.
+    pub file: &'static str,
     pub name: &'static str,
     /// The Secret that its example refers to.
     pub secret: &'static str,
@@ -21,15 +23,31 @@ pub enum End {
 
 /// In the order of kubectl's list.
 pub const CAST: [Role; 5] = [
-    Role { name: "huawei-cce-upgrade", secret: "huawei-cce", end: End::SucceedsOnceRetried },
-    Role { name: "huawei-ucs-federation", secret: "huawei-ucs", end: End::Succeeds },
-    Role { name: "numspot-create-cluster", secret: "numspot", end: End::Succeeds },
     Role {
+        file: "huawei-cce-upgrade.yaml",
+        name: "huawei-cce-upgrade",
+        secret: "huawei-cce",
+        end: End::SucceedsOnceRetried,
+    },
+    Role {
+        file: "huawei-ucs-federation.yaml",
+        name: "huawei-ucs-federation",
+        secret: "huawei-ucs",
+        end: End::Succeeds,
+    },
+    Role { file: "numspot-kubernetes.yaml", name: "numspot-create-cluster", secret: "numspot", end: End::Succeeds },
+    Role {
+        file: "otc-cce-job.yaml",
         name: "otc-create-cluster",
         secret: "otc",
         end: End::Fails(&["CCE_CM.0303", "the quota of ECS vCPUs is exceeded: 16 needed, 8 left"]),
     },
-    Role { name: "sbercloud-create-cluster", secret: "sbercloud", end: End::Succeeds },
+    Role {
+        file: "sbercloud-openshift-task.yaml",
+        name: "sbercloud-create-cluster",
+        secret: "sbercloud",
+        end: End::Succeeds,
+    },
 ];
 
 /// What the API server holds of one operation.
@@ -52,23 +70,10 @@ impl Operation {
         self.text("/status/phase")
     }
 
-    /// The cloud's own word.
-    pub fn word(&self) -> &str {
-        self.text("/status/upstreamState")
-    }
-
-    pub fn progress(&self) -> &str {
-        self.text("/status/progress/summary")
-    }
-
     /// What the condition `Succeeded` says.
     pub fn message(&self) -> &str {
         let verdict = cloudop_testbed::condition(&self.0["status"], "Succeeded");
         verdict.and_then(|verdict| verdict["message"].as_str()).unwrap_or_default()
-    }
-
-    pub fn is_over(&self) -> bool {
-        matches!(self.phase(), "Succeeded" | "Failed")
     }
 
     /// What differs from how `role` has to end; `was_blocked` is whether it has been Blocked on the way.

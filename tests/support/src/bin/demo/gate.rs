@@ -24,7 +24,12 @@ pub fn run(screen: &Screen, scene: &Scene) -> Result<Vec<String>, Box<dyn Error>
             End::Fails(_) => {
                 screen.step("The same gate: an operation that failed, and why")?;
                 surprises.extend(gate(screen, scene, role.name, 1)?);
-                scene.kubectl(screen, &format!("get cloudop {} -o jsonpath={{.status.error}}", role.name))?;
+                screen.step("Both in one, with the cause")?;
+                let verdict = scene.try_kubectl(screen, &format!("cloudop wait {}", role.name))?;
+                show_code(screen, &verdict)?;
+                if verdict.code != Some(1) {
+                    surprises.push(format!("kubectl cloudop wait {} gave {}", role.name, code(&verdict)));
+                }
             }
             End::Succeeds => {}
         }
@@ -37,16 +42,23 @@ pub fn run(screen: &Screen, scene: &Scene) -> Result<Vec<String>, Box<dyn Error>
 fn gate(screen: &Screen, scene: &Scene, name: &str, expected: i32) -> Result<Option<String>, Box<dyn Error>> {
     let finished = scene.try_kubectl(screen, &format!("wait cloudop/{name} --for=condition=Finished --timeout=2h"))?;
     let verdict = scene.try_kubectl(screen, &format!("wait cloudop/{name} --for=condition=Succeeded --timeout=0s"))?;
-    screen.command("echo $?")?;
-    let code = |output: &Output| output.code.map_or("a signal".to_owned(), |code| code.to_string());
-    screen.line(&code(&verdict))?;
+    show_code(screen, &verdict)?;
     let is_so = finished.success() && verdict.code == Some(expected);
     Ok((!is_so).then(|| format!("the gate of {name} gave {} and {}", code(&finished), code(&verdict))))
 }
 
+fn code(output: &Output) -> String {
+    output.code.map_or("a signal".to_owned(), |code| code.to_string())
+}
+
+fn show_code(screen: &Screen, output: &Output) -> std::io::Result<()> {
+    screen.command("echo $?")?;
+    screen.line(&code(output))
+}
+
 /// The conditions and Events of `kubectl describe`, without what stands around them.
 fn describe(screen: &Screen, scene: &Scene, name: &str) -> Result<(), Box<dyn Error>> {
-    screen.command(&format!("kubectl describe cloudop {name}"))?;
+    screen.command(&scene.cluster.typed(&format!("describe cloudop {name}")))?;
     let text = scene.cluster.kubectl_ok(&["describe", "cloudop", name])?;
     screen.line(&excerpt(&text))?;
     Ok(())

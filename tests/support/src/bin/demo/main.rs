@@ -5,9 +5,11 @@
 mod cast;
 mod figures;
 mod gate;
+mod place;
 mod scene;
 mod screen;
 mod show;
+mod watch;
 
 use std::{
     error::Error,
@@ -25,8 +27,11 @@ use signal_hook::{
 };
 
 fn main() -> ExitCode {
-    let screen = Screen::new();
+    let screen = Screen;
     let result = end_on_signals().and_then(|()| play(&screen));
+    // A signal's own way out removes it.
+    let stays = if IS_ENDING.load(Ordering::SeqCst) { Vec::new() } else { place::tidy_up() };
+    let result = result.map(|surprises| surprises.into_iter().chain(stays).collect::<Vec<_>>());
     match result {
         Ok(surprises) if surprises.is_empty() => ExitCode::SUCCESS,
         Ok(surprises) => {
@@ -55,6 +60,8 @@ fn end_on_signals() -> Result<(), Box<dyn Error>> {
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         if let Some(signal) = signals.forever().next() {
             IS_ENDING.store(true, Ordering::SeqCst);
+            watch::end();
+            place::tidy_up().iter().for_each(|stays| eprintln!("demo: not removed: {stays}"));
             eprintln!("\nStopped. Nothing is left running.");
             process::exit(128 + signal);
         }
