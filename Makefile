@@ -21,6 +21,12 @@ demo: toolchain ## five operations followed to their ends, on a real API server 
 	@tests/build $(if $(filter current,$(CLUSTER)),demo-current,demo)
 	@$(CARGO) run --quiet --package cloudop-testbed --bin demo -- $(CLUSTER)
 
+.PHONY: picture
+picture: toolchain ## records the demo's kubectl cloudop watch: docs/images/watch.svg (2 min)
+	@tests/build demo
+	@$(CARGO) build --quiet --package cloudop-testbed --bin recording
+	@RECORDING=docs/images/watch.svg $(CARGO) run --quiet --package cloudop-testbed --bin demo
+
 .PHONY: test
 test: toolchain ## everything there is to test, on a real API server (10 min; 20 to 40 at first)
 	@tests/run

@@ -234,7 +234,7 @@ async fn look(cluster: &Cluster, flags: &CloudFlags, findings: &mut Vec<Finding>
             .map(|observation| format!("operation {id} is {}", sanitize(&observation.upstream_state, LONGEST_WORD))),
         (None, Some(list)) => upstream.list(&*api, &account, list).await.map(|listed| {
             let more = if listed.is_whole { "" } else { " or more" };
-            format!("{}{more} operations are listed", listed.members.len())
+            format!("operations in the list: {}{more}", listed.members.len())
         }),
         (None, None) => {
             findings.extend(signs_in.then_some(signed_in));

@@ -309,7 +309,7 @@ fn a_way_that_is_right_is_so_to_its_end() {
     );
     assert_eq!(lines.concat().matches("this machine").count(), 1);
     let of_all = bed.check(|flags| flags.operation_id = None);
-    assert_eq!(of_all.last().unwrap(), "Good read: 1 operations are listed");
+    assert_eq!(of_all.last().unwrap(), "Good read: operations in the list: 1");
     let unknown = bed.check(|flags| flags.operation_id = Some("job-0".into()));
     assert_eq!(steps(&unknown).last(), Some(&"Good read"), "{unknown:#?}");
     assert!(unknown.last().unwrap().contains("it does not know this operation"), "{unknown:#?}");

@@ -1,9 +1,11 @@
 //! `kubectl cloudop watch`, on the terminal of this program.
 
 use std::{
+    env,
     error::Error,
+    ffi::OsString,
     io,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicI32, Ordering},
     thread,
     time::Duration,
@@ -22,7 +24,12 @@ pub struct Watch(Child);
 
 impl Watch {
     pub fn start(cluster: &Place, arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
-        let child = cluster.command(arguments)?.stdin(Stdio::null()).spawn()?;
+        let command = cluster.command(arguments)?;
+        let mut command = match env::var_os("RECORDING") {
+            Some(file) => record(&command, file)?,
+            None => command,
+        };
+        let child = command.stdin(Stdio::null()).spawn()?;
         SHOWN.store(child.id().try_into()?, Ordering::SeqCst);
         Ok(Self(child))
     }
@@ -46,6 +53,16 @@ pub fn end() {
     if interrupt() {
         thread::sleep(AT_MOST);
     }
+}
+
+/// The same, with a picture made of it.
+fn record(command: &Command, file: OsString) -> io::Result<Command> {
+    let mut recording = Command::new(env::current_exe()?.with_file_name("recording"));
+    recording.arg(file).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        recording.env(name, value.unwrap_or_default());
+    }
+    Ok(recording)
 }
 
 fn interrupt() -> bool {
