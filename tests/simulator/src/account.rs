@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::rehearsal::Outcome;
+
 /// An account of the simulated clouds. It is valid on all of them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -17,6 +19,8 @@ pub struct Account {
     pub(crate) rate_limit: Option<RateLimit>,
     #[serde(default)]
     pub(crate) credential: Option<Credential>,
+    #[serde(default)]
+    pub(crate) plays: Option<Outcome>,
     #[serde(default, rename = "tokenSeconds", deserialize_with = "seconds")]
     pub(crate) token_lifetime: Option<Duration>,
 }
@@ -79,6 +83,12 @@ impl Account {
         if let Some(credential) = &mut self.credential {
             credential.security_token = Some(token.into());
         }
+        self
+    }
+
+    /// Has every operation be there that the account asks for, and go like this.
+    pub fn plays(mut self, outcome: Outcome) -> Self {
+        self.plays = Some(outcome);
         self
     }
 

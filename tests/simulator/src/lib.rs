@@ -11,6 +11,7 @@
 //! | `account`, `signature` | who may ask |
 //! | `fault`, `mangle` | what goes wrong |
 //! | `record` | what was asked |
+//! | `rehearsal` | lives for operations that nobody scripted |
 //! | `scenario` | all of it from a YAML file |
 //!
 //! It shares no type with the product: both would be wrong together.
@@ -25,6 +26,7 @@ mod listener;
 mod mangle;
 mod play;
 mod record;
+mod rehearsal;
 mod scenario;
 mod server;
 mod signature;
@@ -38,5 +40,6 @@ pub use fault::{Fault, Times};
 pub use life::{Key, Operation, Scope, Stage, Task};
 pub use listener::Listener;
 pub use record::{Matcher, RecordedRequest};
+pub use rehearsal::{Outcome, accounts as rehearsal_accounts};
 pub use scenario::{InvalidScenario, Scenario};
 pub use simulator::{FaultHandle, Options, Simulator};

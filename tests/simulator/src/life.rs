@@ -198,6 +198,11 @@ impl Stage {
         self
     }
 
+    pub(crate) fn tasks(mut self, tasks: Vec<Task>) -> Self {
+        self.tasks = tasks;
+        self
+    }
+
     /// A sub-job (UCS, OTC) or a point of the workflow (Huawei CCE). NumSpot and SberCloud have none.
     pub fn task(mut self, task: Task) -> Self {
         self.tasks.push(task);

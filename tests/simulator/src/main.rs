@@ -5,12 +5,12 @@ use std::{
     fs,
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::Parser;
-use cloudop_simulator::{Options, Scenario, Simulator};
+use cloudop_simulator::{Options, Scenario, Simulator, rehearsal_accounts};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Plays clouds' APIs for long-running operations over HTTPS on loopback.
@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// A loopback address and port; port 0 takes a free one
+    /// A loopback address and port, or any where --host is given; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
 
@@ -29,7 +29,16 @@ struct Arguments {
     #[arg(long, value_name = "FILE.yaml")]
     scenario: Option<PathBuf>,
 
-    /// Where to write the certificate authority of this run, as PEM
+    /// Has every operation be there that is asked for, and go as the token says: success, failure, parked, slow or
+    /// flapping; who signs in does so by that name, with the secret let-me-in
+    #[arg(long, conflicts_with = "scenario")]
+    rehearse: bool,
+
+    /// A name that it is reached by, for its certificate; may be given several times
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+
+    /// Where to write the certificate authority of this run, as PEM; - is standard output
     #[arg(long, value_name = "FILE")]
     ca_out: Option<PathBuf>,
 
@@ -64,17 +73,20 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     };
     let simulator = Simulator::start_with(Options {
         listen: arguments.listen,
+        hosts: arguments.hosts,
+        accounts: if arguments.rehearse { rehearsal_accounts() } else { Vec::new() },
         speed: arguments.speed,
         http2: !arguments.http1,
         log: true,
-        ..Options::default()
     })
     .await?;
     if let Some(scenario) = scenario {
         scenario.load(&simulator);
     }
     // The file appears before the line that says the server is there: whoever waits for one has the other.
-    if let Some(path) = &arguments.ca_out {
+    if arguments.ca_out.as_deref() == Some(Path::new("-")) {
+        write!(io::stdout(), "{}", simulator.ca_pem())?;
+    } else if let Some(path) = &arguments.ca_out {
         fs::write(path, simulator.ca_pem()).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     let mut terminated = signal(SignalKind::terminate())?;

@@ -25,8 +25,10 @@ use crate::{
 /// How to start a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A loopback address; port 0 takes a free one.
+    /// A loopback address, or any where `hosts` names whom it is; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Names that its certificate is for, beside localhost and its addresses.
+    pub hosts: Vec<String>,
     /// None of them: one account with the token `let-me-in` that may see everything.
     pub accounts: Vec<Account>,
     /// Divides the duration of every stage; above 0.
@@ -41,6 +43,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            hosts: Vec::new(),
             accounts: Vec::new(),
             speed: 1.0,
             http2: false,
@@ -71,8 +74,8 @@ impl Simulator {
     /// # Errors
     /// When the address can't be bound or is not loopback, the speed is not positive, or no certificate can be made.
     pub async fn start_with(options: Options) -> io::Result<Self> {
-        if !options.listen.ip().is_loopback() {
-            let text = format!("{} is not a loopback address", options.listen);
+        if options.hosts.is_empty() && !options.listen.ip().is_loopback() {
+            let text = format!("{} is not a loopback address, and it is for no host", options.listen);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         if !(options.speed.is_finite() && options.speed > 0.0) {
@@ -85,7 +88,7 @@ impl Simulator {
             options.accounts
         };
         let shared = Arc::new(Shared::new(World::new(accounts, options.speed), options.log));
-        let authority = Authority::new()?;
+        let authority = Authority::new(options.hosts)?;
         let acceptor =
             authority.acceptor(Shown::Valid, if options.http2 { &["h2", "http/1.1"] } else { &["http/1.1"] })?.0;
         let socket = std::net::TcpListener::bind(options.listen)

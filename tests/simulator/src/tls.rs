@@ -35,12 +35,14 @@ impl Shown {
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     pem: String,
+    /// Names that certificates are for, beside localhost and its addresses.
+    hosts: Vec<String>,
 }
 
 impl Authority {
     /// # Errors
     /// When key generation or signing fails.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(hosts: Vec<String>) -> io::Result<Self> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "cloudop simulator CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -48,7 +50,7 @@ impl Authority {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let issuer = CertifiedIssuer::self_signed(params, key).map_err(io::Error::other)?;
         let pem = issuer.pem();
-        Ok(Self { issuer, pem })
+        Ok(Self { issuer, pem, hosts })
     }
 
     pub(crate) fn pem(&self) -> &str {
@@ -60,11 +62,10 @@ impl Authority {
     /// # Errors
     /// When the certificate can't be made or rustls refuses it.
     pub(crate) fn acceptor(&self, shown: Shown, protocols: &[&str]) -> io::Result<(TlsAcceptor, String)> {
-        let names: &[&str] = match shown {
-            Shown::WrongHost | Shown::WrongHostSelfSignedCa => &["elsewhere.example"],
-            _ => &["localhost", "127.0.0.1", "::1"],
+        let names: Vec<String> = match shown {
+            Shown::WrongHost | Shown::WrongHostSelfSignedCa => vec!["elsewhere.example".to_owned()],
+            _ => ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into_iter().chain(self.hosts.clone()).collect(),
         };
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
         params.distinguished_name.push(DnType::CommonName, "cloudop simulator");
         if shown.is_ca() {

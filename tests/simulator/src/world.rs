@@ -16,6 +16,7 @@ use crate::{
     life::{Key, Operation},
     play::{Life, Moment},
     record::{Matcher, RecordedRequest},
+    rehearsal::Outcome,
     signature,
 };
 
@@ -201,13 +202,18 @@ impl World {
         self.serial
     }
 
-    /// Lets a request in, or says how the cloud refuses it.
-    pub(crate) fn admit(&mut self, target: &Target, request: &Request, now: Timestamp) -> Result<(), Refusal> {
+    /// Lets a request in, and says what its account plays, or how the cloud refuses it.
+    pub(crate) fn admit(
+        &mut self,
+        target: &Target,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, Refusal> {
         let (account, reach) = self.authenticate(target.cloud, request, now)?;
         let account = account.clone();
         self.throttle(&account)?;
         let opens = target.cloud.api().front().opens(&reach, target.owner());
-        if opens && account.sees(target.owner()) { Ok(()) } else { Err(Refusal::Forbidden) }
+        if opens && account.sees(target.owner()) { Ok(account.plays) } else { Err(Refusal::Forbidden) }
     }
 
     fn authenticate(&self, cloud: Cloud, request: &Request, now: Timestamp) -> Result<(&Account, Reach), Refusal> {

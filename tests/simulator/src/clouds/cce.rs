@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, gateway};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, Words, gateway};
 use crate::{
     http::{Reply, Request},
     life::{Scope, Task},
@@ -26,6 +26,15 @@ impl CloudApi for Api {
             _ => return None,
         };
         Some(Location::new(Scope::cce(project, cluster), id))
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            parked: "Pending",
+            tasks: &["PreCheck", "Snapshot", "Cluster", "PostCheck"],
+            task_failed: "Failed",
+            ..Words::plain(["Init", "Running", "Success", "Cancel"])
+        }
     }
 
     fn scope(&self) -> ScopeShape {

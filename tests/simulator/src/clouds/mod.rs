@@ -117,9 +117,45 @@ pub(crate) trait CloudApi: Sync {
     /// Where it knows no such operation, or refuses a part of the request.
     fn reply(&self, world: &mut World, target: &Target, request: &Request, now: Timestamp) -> Result<Reply, Refusal>;
 
+    /// What it says of an operation that nobody scripted.
+    fn words(&self) -> Words;
+
     /// How the bytes scripted as the whole reply about one operation stand in a list.
     fn listed(&self, raw: &str) -> String {
         raw.to_owned()
+    }
+}
+
+/// The words of an API.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words {
+    pub(crate) pending: &'static str,
+    pub(crate) running: &'static str,
+    /// Where it waits for somebody; empty where the API has none.
+    pub(crate) parked: &'static str,
+    pub(crate) succeeded: &'static str,
+    pub(crate) failed: &'static str,
+    /// The parts of an operation; none where the API shows none.
+    pub(crate) tasks: &'static [&'static str],
+    pub(crate) task_running: &'static str,
+    pub(crate) task_succeeded: &'static str,
+    pub(crate) task_failed: &'static str,
+}
+
+impl Words {
+    /// Those of an API whose operations have no parts, in this order: pending, running, succeeded, failed.
+    const fn plain([pending, running, succeeded, failed]: [&'static str; 4]) -> Self {
+        Self {
+            pending,
+            running,
+            parked: "",
+            succeeded,
+            failed,
+            tasks: &[],
+            task_running: running,
+            task_succeeded: succeeded,
+            task_failed: failed,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, Words};
 use crate::{
     http::{Reply, Request},
     life::{Key, Scope},
@@ -44,6 +44,10 @@ impl CloudApi for Api {
 
     fn root(&self) -> Option<&'static str> {
         Some("kubernetes")
+    }
+
+    fn words(&self) -> Words {
+        Words::plain(["PENDING", "RUNNING", "DONE", "FAILED"])
     }
 
     fn scope(&self) -> ScopeShape {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, numspot};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, Words, numspot};
 use crate::{
     http::{Reply, Request},
     life::Scope,
@@ -20,6 +20,10 @@ impl CloudApi for Api {
             ["kubernetes", "spaces", space, "clusters", id] => Some(Location::new(Scope::numspot(space, ""), Some(id))),
             _ => None,
         }
+    }
+
+    fn words(&self) -> Words {
+        Words::plain(["PENDING", "CREATING", "RUNNING", "FAILED"])
     }
 
     fn scope(&self) -> ScopeShape {

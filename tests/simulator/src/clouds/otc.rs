@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, cce, gateway};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, Words, cce, gateway};
 use crate::{
     http::{Reply, Request},
     life::{Failure, Scope, Task},
@@ -26,6 +26,13 @@ impl CloudApi for Api {
             _ => return None,
         };
         Some(Location { version, ..Location::new(Scope::otc(project), id) })
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            tasks: &["CreatePSMCert", "InstallMaster", "CreateNode"],
+            ..Words::plain(["Initializing", "Running", "Success", "Failed"])
+        }
     }
 
     fn scope(&self) -> ScopeShape {

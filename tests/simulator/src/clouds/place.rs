@@ -101,7 +101,9 @@ impl Place {
         if request.method != "GET" {
             return Err(Refusal::NoSuchMethod);
         }
-        world.admit(target, request, now)?;
+        if let Some(outcome) = world.admit(target, request, now)? {
+            world.rehearse(target, outcome);
+        }
         api.reply(world, target, request, now)
     }
 }

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, Words};
 use crate::{
     http::{Reply, Request},
     life::Scope,
@@ -27,6 +27,10 @@ impl CloudApi for Api {
 
     fn root(&self) -> Option<&'static str> {
         Some("openshift")
+    }
+
+    fn words(&self) -> Words {
+        Words::plain(["queued", "running", "done", "failed"])
     }
 
     fn scope(&self) -> ScopeShape {

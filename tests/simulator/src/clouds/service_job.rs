@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, gateway};
+use super::{CloudApi, Front, Location, Refusal, ScopeShape, Target, Words, gateway};
 use crate::{
     http::{Reply, Request},
     life::{Failure, Scope, Task},
@@ -20,6 +20,10 @@ impl CloudApi for Api {
             ["v1", project, "jobs", id] => Some(Location::new(Scope::project(project), Some(id))),
             _ => None,
         }
+    }
+
+    fn words(&self) -> Words {
+        Words { tasks: &["createServer", "attachVolume"], ..Words::plain(["INIT", "RUNNING", "SUCCESS", "FAIL"]) }
     }
 
     fn scope(&self) -> ScopeShape {

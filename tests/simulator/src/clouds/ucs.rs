@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    CloudApi, Front, Location, Refusal, ScopeShape, Target,
+    CloudApi, Front, Location, Refusal, ScopeShape, Target, Words,
     cce::micros,
     gateway,
     otc::{named, reason},
@@ -25,6 +25,13 @@ impl CloudApi for Api {
             return None;
         };
         Some(Location::new(Scope::ucs(), Some(fleet)))
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            tasks: &["CreateNode", "CreateCert", "CreateNetworkResource", "InstallFederationChart"],
+            ..Words::plain(["Initializing", "Running", "Success", "Failed"])
+        }
     }
 
     fn scope(&self) -> ScopeShape {
