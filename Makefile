@@ -11,6 +11,10 @@ GENERATED ?=
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudop
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+MDBOOK_VERSION := 0.5.4
+MDBOOK := $(CACHE)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
+LYCHEE_VERSION := 0.24.2
+LYCHEE := $(CACHE)/lychee-$(LYCHEE_VERSION)/bin/lychee
 
 .PHONY: help
 help:
@@ -59,12 +63,18 @@ lint: toolchain ## formatting, and clippy with warnings denied
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 
 .PHONY: generate
-generate: toolchain ## writes what is made from the code: crds/ and docs/metrics.md
+generate: toolchain ## writes what is made from the code: crds/, docs/api.md and docs/metrics.md
 	@mkdir -p $(GENERATED)crds $(GENERATED)docs
-	@$(CARGO) build --quiet --bin crdgen --bin metricsgen
+	@$(CARGO) build --quiet --bin apigen --bin crdgen --bin metricsgen
 	@$(CARGO) run --quiet --bin crdgen $(GENERATED)crds
+	@$(CARGO) run --quiet --bin apigen >$(GENERATED)docs/.new
+	@mv $(GENERATED)docs/.new $(GENERATED)docs/api.md
 	@$(CARGO) run --quiet --bin metricsgen >$(GENERATED)docs/.new
 	@mv $(GENERATED)docs/.new $(GENERATED)docs/metrics.md
+
+.PHONY: docs
+docs: toolchain $(MDBOOK) $(LYCHEE) ## builds the documentation as a site, and checks its links: target/docs (15 s; 5 to 15 min at first)
+	@docs/build $(MDBOOK) $(LYCHEE)
 
 .PHONY: control-plane
 control-plane: ## builds etcd, kube-apiserver, kubectl and helm once, and prints the folder that holds them
@@ -87,6 +97,16 @@ $(CARGO_DENY):
 	@$(MAKE) toolchain
 	@echo 'Building cargo-deny $(CARGO_DENY_VERSION) into $(CACHE), once; it takes a minute or two.' >&2
 	@CARGO_PROFILE_DEV_DEBUG=false cargo install cargo-deny --debug --quiet --locked --version $(CARGO_DENY_VERSION) --root $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
+
+$(MDBOOK):
+	@$(MAKE) toolchain
+	@echo 'Building mdbook $(MDBOOK_VERSION) into $(CACHE), once; it takes two minutes or more.' >&2
+	@CARGO_PROFILE_DEV_DEBUG=false cargo install mdbook --debug --quiet --locked --no-default-features --features search --version $(MDBOOK_VERSION) --root $(CACHE)/mdbook-$(MDBOOK_VERSION)
+
+$(LYCHEE):
+	@$(MAKE) toolchain
+	@echo 'Building lychee $(LYCHEE_VERSION), which checks links, into $(CACHE), once; it takes three minutes or more.' >&2
+	@CARGO_PROFILE_DEV_DEBUG=false cargo install lychee --debug --quiet --locked --no-default-features --version $(LYCHEE_VERSION) --root $(CACHE)/lychee-$(LYCHEE_VERSION)
 
 .PHONY: toolchain
 toolchain:
