@@ -146,11 +146,12 @@ impl Waiting<'_> {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
                 () = sleep_until(next.min(last_good + LONGEST_TROUBLE)), if !is_listed => {
-                    if Instant::now() >= last_good + LONGEST_TROUBLE {
-                        return Err(Error::cluster("the API server gave no list of CloudOperations within a minute"));
-                    }
-                    if Instant::now() >= ends {
-                        return self.conclude(Exit::Timeout);
+                    let now = Instant::now();
+                    if now >= ends.min(last_good + LONGEST_TROUBLE) {
+                        let waited = (now - begun).as_secs();
+                        return Err(Error::cluster(format!(
+                            "the API server gave no list of CloudOperations within {waited} s: is it the right context, and is there a way to it from here?"
+                        )));
                     }
                 }
                 () = sleep_until(next), if is_listed => {
@@ -161,7 +162,10 @@ impl Waiting<'_> {
                 }
                 event = events.next() => match event {
                     Some(Ok(event)) => {
-                        last_good = Instant::now();
+                        // Each attempt to list begins with an event of its own, which tells nothing of its success.
+                        if !matches!(event, Event::Init) {
+                            last_good = Instant::now();
+                        }
                         is_listed |= matches!(event, Event::InitDone);
                         self.take(event);
                     }

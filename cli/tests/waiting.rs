@@ -179,6 +179,27 @@ fn a_cluster_that_refuses_or_is_not_there_is_the_clusters_trouble() {
     assert_eq!(other.code, Some(6), "{}", other.stderr);
 }
 
+#[test]
+fn a_cluster_that_cannot_be_reached_is_no_missing_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:1"}}], "users": [{"name": "a", "user": {}}]});
+    std::fs::write(&file, config.to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-cloudop"))
+        .args(["wait", "job", "--timeout", "4s", "--kubeconfig", &file.to_string_lossy()])
+        .output()
+        .unwrap();
+    let seen = Seen::of(&output);
+    assert_eq!(seen.code, Some(6), "{}{}", seen.stdout, seen.stderr);
+    assert!(
+        seen.stderr.contains("error: the API server gave no list of CloudOperations within 4 s"),
+        "{}",
+        seen.stderr
+    );
+}
+
 #[rstest]
 #[case(&["wait"])]
 #[case(&["wait", "job", "--all"])]
