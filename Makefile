@@ -84,6 +84,14 @@ control-plane: ## builds etcd, kube-apiserver, kubectl and helm once, and prints
 image: toolchain ## builds the image without a container engine, looks at it, and writes its SBOM: target/image (10 min at first)
 	@deploy/image/build
 
+.PHONY: cli
+cli: toolchain ## builds kubectl-cloudop, static, for Linux on amd64 and arm64, and tries both: target/cli (30 min at first)
+	@deploy/cli/build
+
+.PHONY: release
+release: toolchain ## builds all that a release has, for amd64 and arm64, and tries it: dist (1 h at first)
+	@deploy/release/build
+
 .PHONY: deny
 deny: toolchain $(CARGO_DENY) ## licences, bans and sources of what we depend on
 	$(CARGO_DENY) --locked check licenses bans sources
