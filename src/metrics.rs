@@ -1,7 +1,9 @@
 //! What the process counts. No label holds the name or ID of an object: the number of series is bounded.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -39,14 +41,35 @@ fn by_both(provider: impl Into<Cow<'static, str>>, name: &'static str, value: im
 type Counters<N = u64, A = AtomicU64> = Family<Labels, Counter<N, A>>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
+/// How many numbers there are for the accounts of one provider.
+const ACCOUNT_NUMBERS: usize = 16;
+/// What becomes of a write of a status.
+const WRITES: [&str; 4] = ["written", "conflict", "failed", "held back"];
+
+/// How the CloudOperations of one provider stand.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// How many are in each phase.
+    pub phases: BTreeMap<&'static str, i64>,
+    /// How many have the condition Stalled, by its reason.
+    pub stalled: BTreeMap<&'static str, i64>,
+    /// The earliest start of those that go on, neither ended nor suspended, in seconds of Unix time.
+    pub oldest_start: Option<i64>,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    leader: Gauge,
     operations: Family<Labels, Gauge>,
+    operations_stalled: Family<Labels, Gauge>,
+    oldest_operation_start: Family<Labels, Gauge>,
+    operations_ended: Counters,
     upstream_requests: Counters,
     upstream_request_duration: Histograms,
     upstream_throttled: Counters<f64, AtomicU64>,
+    throttled_accounts: Mutex<HashMap<Cow<'static, str>, Numbers>>,
     poll_lag: Histograms,
     coalesced_polls: Counters,
     list_fallbacks: Counters,
@@ -54,6 +77,34 @@ pub struct Metrics {
     unrecognized_states: Counters,
     status_writes: Counters,
     reconcile_duration: Histogram,
+}
+
+/// Numbers in place of the names of accounts, which tell of their secrets. An account keeps its number until as many
+/// others were throttled after it as there are numbers, so that no tenant can have more by changing its credentials.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// Who has each number, and at which turn it was last asked for.
+    holders: Vec<(Arc<str>, u64)>,
+    turn: u64,
+}
+
+impl Numbers {
+    fn of(&mut self, account: &Arc<str>) -> usize {
+        self.turn += 1;
+        let longest_unused = || self.holders.iter().enumerate().min_by_key(|(_, (_, turn))| *turn).map(|(at, _)| at);
+        let at = match self.holders.iter().position(|(holder, _)| holder == account) {
+            Some(at) => at,
+            None if self.holders.len() == ACCOUNT_NUMBERS => longest_unused().unwrap_or_default(),
+            None => {
+                self.holders.push((Arc::clone(account), 0));
+                self.holders.len() - 1
+            }
+        };
+        if let Some(holder) = self.holders.get_mut(at) {
+            *holder = (Arc::clone(account), self.turn);
+        }
+        at + 1
+    }
 }
 
 /// From a tenth of a second to about seven minutes.
@@ -77,10 +128,15 @@ impl Default for Metrics {
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version that runs", build);
         let metrics = Self {
+            leader: Gauge::default(),
             operations: Family::default(),
+            operations_stalled: Family::default(),
+            oldest_operation_start: Family::default(),
+            operations_ended: Family::default(),
             upstream_requests: Family::default(),
             upstream_request_duration: Family::new_with_constructor(request_seconds),
             upstream_throttled: Family::default(),
+            throttled_accounts: Mutex::default(),
             poll_lag: Family::new_with_constructor(seconds),
             coalesced_polls: Family::default(),
             list_fallbacks: Family::default(),
@@ -90,7 +146,25 @@ impl Default for Metrics {
             reconcile_duration: request_seconds(),
             registry: Registry::default(),
         };
+        registry.register("leader", "1 in the process that leads, 0 in those that wait to", metrics.leader.clone());
         registry.register("operations", "CloudOperations by provider and phase", metrics.operations.clone());
+        registry.register(
+            "operations_stalled",
+            "CloudOperations with the condition Stalled, by provider and its reason: those that do not go on without someone's \
+             help, and those that ended badly",
+            metrics.operations_stalled.clone(),
+        );
+        registry.register(
+            "oldest_operation_start_time_seconds",
+            "When the operation that goes on for longest started, in Unix time, by provider: neither ended nor suspended ones; \
+             no series where there is none",
+            metrics.oldest_operation_start.clone(),
+        );
+        registry.register(
+            "operations_ended",
+            "CloudOperations that ended while this process led, by provider and result, which is the reason of Finished",
+            metrics.operations_ended.clone(),
+        );
         registry.register(
             "upstream_requests",
             "Requests to clouds by provider and code: the HTTP status, or the reason why there was none",
@@ -103,7 +177,8 @@ impl Default for Metrics {
         );
         registry.register(
             "upstream_throttled_seconds",
-            "Time for which accounts were paused because a cloud asked for fewer requests, by provider",
+            "Time for which an account was paused because a cloud asked for fewer requests, by provider and a number for the \
+             account: up to 16 a provider, which say nothing else of it",
             metrics.upstream_throttled.clone(),
         );
         registry.register(
@@ -124,7 +199,7 @@ impl Default for Metrics {
         );
         registry.register(
             "operation_duration_seconds",
-            "Time from start to end of operations that ended, by provider and result",
+            "Time from start to end of operations that ended, by provider and result; those never seen are not in it",
             metrics.operation_duration.clone(),
         );
         registry.register(
@@ -143,26 +218,59 @@ impl Default for Metrics {
             "Time spent on one object at a time, waiting for clouds and the API server included",
             metrics.reconcile_duration.clone(),
         );
+        for result in WRITES {
+            drop(metrics.status_writes.get_or_create(&Labels(("result", result.into()), None)));
+        }
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
-    /// All of it in the OpenMetrics text format; `operations` are the numbers by provider and phase now.
+    /// All of it in the OpenMetrics text format, with how the operations of each provider stand now.
     ///
     /// # Errors
     /// Never in practice: the text is written to memory.
     pub fn encode(
         &self,
-        operations: impl IntoIterator<Item = ((String, String), i64)>,
+        standings: impl IntoIterator<Item = (Cow<'static, str>, Standing)>,
     ) -> Result<String, std::fmt::Error> {
-        self.operations.clear();
-        for ((provider, phase), number) in operations {
-            self.operations.get_or_create(&by_both(provider, "phase", phase)).set(number);
+        for gauges in [&self.operations, &self.operations_stalled, &self.oldest_operation_start] {
+            gauges.clear();
+        }
+        for (provider, Standing { phases, stalled, oldest_start }) in standings {
+            for (phase, number) in phases {
+                self.operations.get_or_create(&by_both(provider.clone(), "phase", phase)).set(number);
+            }
+            for (reason, number) in stalled {
+                self.operations_stalled.get_or_create(&by_both(provider.clone(), "reason", reason)).set(number);
+            }
+            if let Some(start) = oldest_start {
+                self.oldest_operation_start.get_or_create(&by(provider)).set(start);
+            }
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    /// This process leads from now on.
+    pub fn lead(&self) {
+        self.leader.set(1);
+    }
+
+    /// Has what counts the rare events of `provider` begin at zero, its ends by each of `results`: Prometheus'
+    /// `increase()` does not see the event that a series begins with. So do the durations by the first of `results`, the
+    /// usual one; the others' would be fifteen series each that most often count nothing.
+    pub fn begin(&self, provider: Cow<'static, str>, results: &[&'static str]) {
+        for result in results {
+            drop(self.operations_ended.get_or_create(&by_both(provider.clone(), "result", *result)));
+        }
+        if let Some(usual) = results.first() {
+            drop(self.operation_duration.get_or_create(&by_both(provider.clone(), "result", *usual)));
+        }
+        drop(self.unrecognized_states.get_or_create(&by(provider.clone())));
+        drop(self.coalesced_polls.get_or_create(&by(provider.clone())));
+        drop(self.upstream_throttled.get_or_create(&by_both(provider.clone(), "account", "1")));
     }
 
     /// A request to `provider` ended with `code` after `took`.
@@ -171,9 +279,12 @@ impl Metrics {
         self.upstream_request_duration.get_or_create(&by(provider)).observe(took.as_secs_f64());
     }
 
-    /// `provider` asked for a pause.
-    pub fn count_pause(&self, provider: Cow<'static, str>, pause: Duration) {
-        self.upstream_throttled.get_or_create(&by(provider)).inc_by(pause.as_secs_f64());
+    /// `provider` asked `account` for a pause, which is longer for it by `added`.
+    pub fn count_pause(&self, provider: Cow<'static, str>, account: &Arc<str>, added: Duration) {
+        let mut accounts = self.throttled_accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = accounts.entry(provider.clone()).or_default().of(account);
+        let labels = by_both(provider, "account", number.to_string());
+        self.upstream_throttled.get_or_create(&labels).inc_by(added.as_secs_f64());
     }
 
     /// A poll was made `lag` after it was due.
@@ -191,11 +302,13 @@ impl Metrics {
         self.list_fallbacks.get_or_create(&by_both(provider, "reason", reason)).inc();
     }
 
-    /// An operation ended, `took` after its start.
-    pub fn count_end(&self, provider: Cow<'static, str>, result: &str, took: Duration) {
-        self.operation_duration
-            .get_or_create(&by_both(provider, "result", result.to_owned()))
-            .observe(took.as_secs_f64());
+    /// An operation ended, `took` after its start, where that is known.
+    pub fn count_end(&self, provider: Cow<'static, str>, result: &str, took: Option<Duration>) {
+        let labels = by_both(provider, "result", result.to_owned());
+        self.operations_ended.get_or_create(&labels).inc();
+        if let Some(took) = took {
+            self.operation_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        }
     }
 
     /// A cloud used a word we do not know.
@@ -211,5 +324,86 @@ impl Metrics {
     /// A reconcile took this long.
     pub fn count_reconcile(&self, took: Duration) {
         self.reconcile_duration.observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The lines of `metrics` that begin with `name`.
+    fn lines(metrics: &Metrics, name: &str) -> Vec<String> {
+        let text = metrics.encode([]).unwrap();
+        text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_stands_no_more_is_not_told_any_more() {
+        let metrics = Metrics::default();
+        let standing = Standing {
+            phases: [("Running", 2)].into(),
+            stalled: [("NoProgress", 1)].into(),
+            oldest_start: Some(1_700_000_000),
+        };
+        let text = metrics.encode([("p".into(), standing)]).unwrap();
+        for line in [
+            "cloudop_operations{provider=\"p\",phase=\"Running\"} 2",
+            "cloudop_operations_stalled{provider=\"p\",reason=\"NoProgress\"} 1",
+            "cloudop_oldest_operation_start_time_seconds{provider=\"p\"} 1700000000",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(!metrics.encode([]).unwrap().contains("provider=\"p\""));
+    }
+
+    #[test]
+    fn rare_events_are_counted_from_zero() {
+        let metrics = Metrics::default();
+        assert!(lines(&metrics, "cloudop_status_writes_total{result=\"failed\"} 0").len() == 1);
+        metrics.begin("p".into(), &["OperationFailed"]);
+        assert_eq!(
+            lines(&metrics, "cloudop_operations_ended_total"),
+            ["cloudop_operations_ended_total{provider=\"p\",result=\"OperationFailed\"} 0"]
+        );
+        assert_eq!(
+            lines(&metrics, "cloudop_operation_duration_seconds_count"),
+            ["cloudop_operation_duration_seconds_count{provider=\"p\",result=\"OperationFailed\"} 0"]
+        );
+        metrics.count_end("p".into(), "OperationFailed", None);
+        metrics.begin("p".into(), &["OperationFailed"]);
+        assert_eq!(
+            lines(&metrics, "cloudop_operations_ended_total"),
+            ["cloudop_operations_ended_total{provider=\"p\",result=\"OperationFailed\"} 1"]
+        );
+        assert_eq!(
+            lines(&metrics, "cloudop_unrecognized_states_total"),
+            ["cloudop_unrecognized_states_total{provider=\"p\"} 0"]
+        );
+    }
+
+    #[test]
+    fn accounts_have_numbers_of_which_there_are_few() {
+        let metrics = Metrics::default();
+        let name = |n: usize| -> Arc<str> { format!("secret-{n}").into() };
+        for n in [1, 2, 1] {
+            metrics.count_pause("p".into(), &name(n), SECOND);
+        }
+        let series = |n, seconds| {
+            format!("cloudop_upstream_throttled_seconds_total{{provider=\"p\",account=\"{n}\"}} {seconds}.0")
+        };
+        let mut lines_before = lines(&metrics, "cloudop_upstream_throttled_seconds_total");
+        lines_before.sort();
+        assert_eq!(lines_before, [series(1, 2), series(2, 1)]);
+        for n in 0..100 {
+            metrics.count_pause("p".into(), &name(n), SECOND);
+            // In use all the time, so that nobody gets its number.
+            metrics.count_pause("p".into(), &name(1), SECOND);
+        }
+        let lines = lines(&metrics, "cloudop_upstream_throttled_seconds_total");
+        assert_eq!(lines.len(), ACCOUNT_NUMBERS);
+        assert!(lines.contains(&series(1, 2 + 101)), "{lines:?}");
+        assert!(!lines.concat().contains("secret"));
     }
 }

@@ -1,7 +1,6 @@
 //! Probes and metrics over plain HTTP, for the kubelet and Prometheus. Whoever reaches the port can have no more than a
 //! few connections, and not for long.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -99,23 +98,13 @@ async fn metrics(State(served): State<Arc<Served>>) -> Response {
     let now = clock::monotonic();
     let text = match rendered.as_ref().filter(|(at, _)| now < *at + RENDERED) {
         Some((_, text)) => text.clone(),
-        None => match render(&served.context) {
+        None => match served.context.metrics.encode(served.context.standings()) {
             Ok(text) => rendered.insert((now, text.into())).1.clone(),
             Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
         },
     };
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
-}
-
-fn render(context: &Context) -> Result<String, std::fmt::Error> {
-    let mut operations: HashMap<(String, String), i64> = HashMap::new();
-    context.each_operation(|operation| {
-        let phase = operation.status.as_ref().map(|status| status.phase).unwrap_or_default();
-        let key = (context.label(&operation.spec.provider).into_owned(), format!("{phase:?}"));
-        *operations.entry(key).or_default() += 1;
-    });
-    context.metrics.encode(operations)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cloudop::metrics::Metrics;
+use cloudop::metrics::{Metrics, Standing};
 
 const INTRODUCTION: &str = "\
 # Metrics
@@ -22,15 +22,17 @@ fn markdown() -> Result<String, std::fmt::Error> {
     let second = Duration::from_secs(1);
     // A family without a member is not served.
     metrics.count_request("p".into(), "200", second);
-    metrics.count_pause("p".into(), second);
+    metrics.count_pause("p".into(), &"a".into(), second);
     metrics.count_poll("p".into(), second);
     metrics.count_coalesced("p".into());
     metrics.count_list_fallback("p".into(), "r");
-    metrics.count_end("p".into(), "r", second);
+    metrics.count_end("p".into(), "r", Some(second));
     metrics.count_unrecognized("p".into());
     metrics.count_write("written");
     metrics.count_reconcile(second);
-    let text = metrics.encode([(("p".to_owned(), "Running".to_owned()), 1)])?;
+    let standing =
+        Standing { phases: [("Running", 1)].into(), stalled: [("NoProgress", 1)].into(), oldest_start: Some(0) };
+    let text = metrics.encode([("p".into(), standing)])?;
     let mut page = INTRODUCTION.to_owned();
     let mut helps: BTreeMap<&str, &str> = BTreeMap::new();
     let mut kinds: Vec<(&str, &str)> = Vec::new();

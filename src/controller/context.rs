@@ -14,7 +14,7 @@ use super::memory::{Guarded, Memory};
 use super::pace::Pace;
 use super::profiles::Profiles;
 use super::queue::Turns;
-use crate::api::{CloudOperation, CloudOperationStatus};
+use crate::api::CloudOperationStatus;
 use crate::clock;
 use crate::credentials::Secrets;
 use crate::events::Announcer;
@@ -82,6 +82,7 @@ impl Context {
         self.stage.store(stage as u8, Ordering::Relaxed);
         if stage == Stage::Leading {
             self.led_since.get_or_init(clock::wall);
+            self.metrics.lead();
         }
     }
 
@@ -115,13 +116,6 @@ impl Context {
     pub fn stuck(&self) -> Option<String> {
         let still = self.turns.stand_still()?;
         (still > STUCK).then(|| format!("polls are due and none has begun or ended for {} s", still.as_secs()))
-    }
-
-    /// Calls `each` with every CloudOperation that is known.
-    pub fn each_operation(&self, mut each: impl FnMut(&CloudOperation)) {
-        for store in self.stores().iter() {
-            store.state().iter().filter_map(|object| object.0.as_ref().ok()).for_each(&mut each);
-        }
     }
 
     pub(super) fn stores(&self) -> MutexGuard<'_, Vec<Store<Guarded>>> {

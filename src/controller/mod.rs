@@ -15,6 +15,7 @@ mod profiles;
 mod queue;
 mod reconcile;
 mod relist;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod unannounced;

@@ -255,8 +255,8 @@ fn log_transition(operation: &CloudOperation, change: &Change) {
 }
 
 fn count_end(operation: &CloudOperation, status: &CloudOperationStatus, context: &Context) {
-    if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
-        let result = verdict(status).map_or("", |(reason, _)| reason);
-        context.metrics.count_end(context.label(&operation.spec.provider), result, elapsed(start.0, end.0));
-    }
+    let times = status.start_time.as_ref().zip(status.completion_time.as_ref());
+    let result = verdict(status).map_or("", |(reason, _)| reason);
+    let took = times.map(|(start, end)| elapsed(start.0, end.0));
+    context.metrics.count_end(context.label(&operation.spec.provider), result, took);
 }

@@ -255,7 +255,8 @@ fn bound(message: &str) -> String {
     message.char_indices().take_while(fits).map(|(_, c)| c).chain(['…']).collect()
 }
 
-const CONFIGURATION: [FailureKind; 7] = [
+/// The faults that only the user can fix: lasting, they are reasons of Stalled.
+pub const CONFIGURATION: [FailureKind; 7] = [
     FailureKind::Unauthorized,
     FailureKind::Forbidden,
     FailureKind::CredentialsNotFound,

@@ -20,7 +20,7 @@ use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Phase, REQ
 use crate::observation::{FailureKind, Observation, PollFailure, State};
 use crate::schedule::{after, align, elapsed, fault_delay, poll_interval};
 
-pub use conditions::CONFIGURATION_GRACE;
+pub use conditions::{CONFIGURATION, CONFIGURATION_GRACE};
 use conditions::{Situation, condition, is_true};
 pub use notices::{Notice, Severity, ending};
 

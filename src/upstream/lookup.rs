@@ -180,8 +180,8 @@ impl<'a> Lookup<'a> {
             return Err(PollFailure::new(FailureKind::Unreachable, message));
         };
         if let Some(pause) = meaning.pause {
-            self.upstream.metrics.count_pause(provider.name(), pause);
-            self.upstream.limiter().pause(&self.account.name, pause, clock::monotonic());
+            let added = self.upstream.limiter().pause(&self.account.name, pause, clock::monotonic());
+            self.upstream.metrics.count_pause(provider.name(), &self.account.name, added);
         }
         meaning.result.map(Arc::new)
     }

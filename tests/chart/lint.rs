@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{MONITORING, cluster, documents, of_kind, read, rendered, repository};
 
@@ -24,7 +24,7 @@ fn pass(program: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn prometheus_reads_the_alerts_and_raises_each_when_it_should() {
-    let manifests = rendered("cloudop", "cloudop-system", "", &["--api-versions", MONITORING]);
+    let manifests = rendered("cloudop", "n", "", &["--api-versions", MONITORING]);
     // Rules as Prometheus reads them are what a PrometheusRule has as its spec.
     let rules = of_kind(&documents(&manifests), "PrometheusRule")["spec"].clone();
     let alerts = rules["groups"][0]["rules"].as_array().unwrap().len();
@@ -35,6 +35,51 @@ fn prometheus_reads_the_alerts_and_raises_each_when_it_should() {
     std::fs::write(&tests_file, read("tests/chart/alerts.test.yaml")).unwrap();
     let said = pass("promtool", &["check", "rules", "--lint=all", "--lint-fatal", &rules_file.display().to_string()]);
     assert!(said.contains(&format!("{alerts} rules found")), "{said}");
+    pass("promtool", &["test", "rules", &tests_file.display().to_string()]);
+}
+
+/// A query of the dashboard as Grafana sends it, with all chosen of each variable.
+fn filled_in(query: &str) -> String {
+    let all = ["$cluster", "$namespace", "$provider"];
+    let query = all.iter().fold(query.to_owned(), |query, variable| query.replace(variable, ".*"));
+    query.replace("$__rate_interval", "5m")
+}
+
+#[test]
+fn prometheus_reads_the_dashboard_and_each_of_its_numbers_is_one_where_nothing_has_happened() {
+    let dashboard: Value = serde_json::from_str(&read("charts/cloudop/files/dashboard.json")).unwrap();
+    let folder = cluster().folder().join("dashboard");
+    std::fs::create_dir(&folder).unwrap();
+    let [rules_file, tests_file] = ["rules.yaml", "dashboard.test.yaml"].map(|name| folder.join(name));
+    let (mut rules, mut checks) = (Vec::new(), Vec::new());
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().unwrap() {
+            let query = filled_in(target["expr"].as_str().unwrap());
+            assert!(!query.contains('$'), "{query}");
+            let name = format!("panel:{}:{}", panel["id"], target["refId"].as_str().unwrap());
+            rules.push(json!({"record": name, "expr": query}));
+            if panel["type"] == "stat" {
+                let one = json!([{"labels": "{}", "value": 1}]);
+                checks.push(json!({"expr": format!("group({query})"), "eval_time": "1d", "exp_samples": one}));
+            }
+        }
+    }
+    assert!(rules.len() > 20 && checks.len() > 5);
+    std::fs::write(&rules_file, json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string()).unwrap();
+    let said = pass("promtool", &["check", "rules", &rules_file.display().to_string()]);
+    assert!(said.contains(&format!("{} rules found", rules.len())), "{said}");
+
+    // What two replicas serve from their start on.
+    let series = |series: &str, value: &str| json!({"series": series, "values": format!("{value}x1500")});
+    let input = [
+        series(r#"cloudop_build_info{namespace="n",job="cloudop",pod="a",version="1"}"#, "1"),
+        series(r#"cloudop_build_info{namespace="n",job="cloudop",pod="b",version="1"}"#, "1"),
+        series(r#"cloudop_leader{namespace="n",job="cloudop",pod="a"}"#, "1"),
+        series(r#"cloudop_leader{namespace="n",job="cloudop",pod="b"}"#, "0"),
+    ];
+    let test = json!({"interval": "1m", "input_series": input, "promql_expr_test": checks});
+    std::fs::write(&tests_file, json!({"rule_files": [], "evaluation_interval": "1m", "tests": [test]}).to_string())
+        .unwrap();
     pass("promtool", &["test", "rules", &tests_file.display().to_string()]);
 }
 

@@ -1,6 +1,8 @@
 //! The Helm chart: what it renders, what the real API server makes of that, and the controller run with its permissions.
 
+mod artifact_hub;
 mod generated;
+mod kube_state;
 mod lint;
 mod permissions;
 mod refusals;
@@ -43,7 +45,7 @@ fn cluster() -> &'static ControlPlane {
     PREPARED.call_once(|| {
         let monitoring = repository().join("tests/chart/monitoring-crds.yaml");
         cluster.kubectl_ok(&["apply", "-f", &monitoring.display().to_string()]).unwrap();
-        for name in ["prometheusrules", "servicemonitors"] {
+        for name in ["podmonitors", "prometheusrules", "servicemonitors"] {
             cluster.wait_until_established(&format!("{name}.monitoring.coreos.com")).unwrap();
         }
         for name in ["team-a", "team-b"] {

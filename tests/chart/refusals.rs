@@ -54,6 +54,26 @@ use crate::template;
 #[case::variable_of_a_number("extraEnv: [{name: A, value: 1}]", "at '/extraEnv/0/value'")]
 #[case::mount_without_path("extraVolumeMounts: [{name: a}]", "at '/extraVolumeMounts/0': missing property 'mountPath'")]
 #[case::toleration("tolerations: [{operator: Sometimes}]", "at '/tolerations/0/operator'")]
+#[case::probe_of_something_else(
+    "livenessProbe: {httpGet: {path: /}}",
+    "at '/livenessProbe': additional properties 'httpGet' not allowed"
+)]
+#[case::no_strategy("strategy: {type: Canary}", "at '/strategy/type'")]
+#[case::alias_without_an_address("hostAliases: [{hostnames: [a]}]", "at '/hostAliases/0': missing property 'ip'")]
+#[case::option_of_a_number("dnsConfig: {options: [{name: ndots, value: 1}]}", "at '/dnsConfig/options/0/value'")]
+#[case::no_name_of_the_namespace("namespaceOverride: Other", "at '/namespaceOverride'")]
+#[case::url_of_a_global_registry("global: {imageRegistry: 'https://mirror.example.com'}", "at '/global/imageRegistry'")]
+#[case::no_name_of_a_global_secret("global: {imagePullSecrets: [{secret: a}]}", "at '/global/imagePullSecrets/0'")]
+#[case::replicas_of_other_charts("replicaCount: 3", "replicaCount: set replicas,")]
+#[case::crds_of_other_charts("crds: {enabled: true}", "crds.enabled: set crds.install,")]
+#[case::crds_of_older_charts("installCRDs: true", "installCRDs: set crds.install,")]
+#[case::secrets_of_other_charts("image: {pullSecrets: [a]}", "image.pullSecrets: set imagePullSecrets,")]
+#[case::monitor_of_other_charts("serviceMonitor: {enabled: true}", "serviceMonitor: set metrics.serviceMonitor,")]
+#[case::arguments("extraArgs: [--log=debug]", "extraArgs: every flag has a value of its own")]
+#[case::scraped_twice(
+    "metrics: {podMonitor: {enabled: true}}",
+    "metrics.podMonitor.enabled: set metrics.serviceMonitor.enabled=false too"
+)]
 #[case::spread(
     "topologySpreadConstraints: [{maxSkew: 0, topologyKey: a, whenUnsatisfiable: DoNotSchedule}]",
     "at '/topologySpreadConstraints/0/maxSkew'"

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use crate::{MONITORING, chart, cluster, documents, kinds, of_kind, rendered, restricted_namespace};
 
 const EVERYTHING: &str = r#"
+global: {imageRegistry: "", imagePullSecrets: [], theirs: {of: others}}
 commonLabels: {team: platform}
 replicas: 3
+strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 50%}}
 image: {registry: mirror.example.com:5000/a, repository: b, tag: v9, pullPolicy: Always}
 imagePullSecrets: [{name: mirror}]
 watch: {labelSelector: "shard notin (a,b),tier"}
@@ -22,6 +24,10 @@ serviceAccount: {name: follower, annotations: {a: b}}
 podAnnotations: {c: d}
 podLabels: {e: f}
 resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 2Gi}}
+livenessProbe: {initialDelaySeconds: 5, timeoutSeconds: 10}
+readinessProbe: {periodSeconds: 30}
+hostAliases: [{ip: 10.0.0.5, hostnames: [api.cloud.example.com]}]
+dnsConfig: {nameservers: [10.0.0.10], searches: [example.com], options: [{name: ndots, value: "1"}, {name: edns0}]}
 priorityClassName: system-cluster-critical
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{key: dedicated, operator: Exists, effect: NoSchedule}]
@@ -106,6 +112,10 @@ fn arguments(objects: &[Value]) -> Vec<&str> {
     &["ClusterRole*2", "ClusterRoleBinding*2", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Role",
       "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor"],
 )]
+#[case::by_pod("cloudop", "{metrics: {serviceMonitor: {enabled: false}, podMonitor: {enabled: true, interval: 30s}}}", &[
+    "ClusterRole*4", "ClusterRoleBinding*2", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "PrometheusRule",
+    "Role", "RoleBinding", "Service", "ServiceAccount",
+])]
 #[case::digest("cloudop", "{image: {registry: '', digest: 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'}}", &[
     "ClusterRole*4", "ClusterRoleBinding*2", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
     "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
@@ -235,6 +245,82 @@ fn the_right_to_read_secrets_can_be_left_to_others() {
         assert!(rules(&format!("{{rbac: {{aggregate: false}}{watch}}}"), kind).contains("secrets"));
         assert!(!rules(&format!("{{rbac: {{aggregate: false, secrets: false}}{watch}}}"), kind).contains("secrets"));
     }
+}
+
+#[test]
+fn a_chart_around_it_gives_the_registry_and_the_secrets_to_pull_with() {
+    let objects = objects(
+        "cloudop",
+        "n",
+        "{global: {imageRegistry: 'mirror.example.com/all', imagePullSecrets: [one, {name: two}]}, imagePullSecrets: [{name: two}, \
+         {name: three}]}",
+    );
+    let expected = concat!("mirror.example.com/all/cloudop-controller:", env!("CARGO_PKG_VERSION"));
+    assert_eq!(container(&objects)["image"], expected);
+    let secrets = &of_kind(&objects, "Deployment")["spec"]["template"]["spec"]["imagePullSecrets"];
+    assert_eq!(*secrets, json!([{"name": "one"}, {"name": "two"}, {"name": "three"}]));
+}
+
+#[test]
+fn what_shapes_the_pods_reaches_them_and_the_probes_keep_what_they_ask() {
+    let objects = objects("cloudop", "n", &format!("{EVERYTHING}runtimeClassName: gvisor\n"));
+    let deployment = &of_kind(&objects, "Deployment")["spec"];
+    let pod = &deployment["template"]["spec"];
+    assert_eq!(deployment["strategy"]["rollingUpdate"], json!({"maxSurge": 0, "maxUnavailable": "50%"}));
+    assert_eq!(pod["runtimeClassName"], "gvisor");
+    assert_eq!(pod["hostAliases"][0]["ip"], "10.0.0.5");
+    assert_eq!(pod["dnsConfig"]["options"][0], json!({"name": "ndots", "value": "1"}));
+    let liveness = json!({
+        "httpGet": {"path": "/livez", "port": "metrics"},
+        "initialDelaySeconds": 5, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 3,
+    });
+    assert_eq!(container(&objects)["livenessProbe"], liveness);
+    assert_eq!(container(&objects)["readinessProbe"]["periodSeconds"], 30);
+}
+
+#[test]
+fn everything_is_in_the_namespace_that_takes_the_place_of_the_releases() {
+    let objects = objects("cloudop", "n", "{namespaceOverride: other, metrics: {dashboard: {enabled: true}}}");
+    for object in &objects {
+        let namespace = &object["metadata"]["namespace"];
+        assert!(namespace.is_null() || namespace == "other", "{object}");
+    }
+    assert_eq!(of_kind(&objects, "ClusterRoleBinding")["subjects"][0]["namespace"], "other");
+    assert_eq!(of_kind(&objects, "ClusterRoleBinding")["metadata"]["name"], "other:cloudop");
+}
+
+/// What an alert takes for the release's own series.
+fn alerts_of(values: &str) -> String {
+    let objects = objects("cloudop", "n", values);
+    let rules = &of_kind(&objects, "PrometheusRule")["spec"]["groups"][0]["rules"];
+    rules.as_array().unwrap().iter().find(|rule| rule["alert"] == "CloudopAbsent").unwrap()["expr"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_release_is_scraped_one_way_and_its_alerts_are_of_what_is_scraped_so() {
+    let scraped = |values: &str| {
+        let objects = objects("cloudop", "n", values);
+        kinds(&objects).into_iter().filter(|kind| kind.ends_with("Monitor")).collect::<Vec<_>>()
+    };
+    let by_pod = "{metrics: {serviceMonitor: {enabled: false}, podMonitor: {enabled: true, labels: {release: p}, interval: 30s}}}";
+    let by_nobody = "{metrics: {serviceMonitor: {enabled: false}}}";
+    assert_eq!(scraped(""), ["ServiceMonitor"]);
+    assert_eq!(scraped(by_pod), ["PodMonitor"]);
+    assert_eq!(scraped(by_nobody), [""; 0]);
+    let objects = objects("cloudop", "n", by_pod);
+    let monitor = of_kind(&objects, "PodMonitor");
+    assert_eq!(
+        monitor["spec"]["podMetricsEndpoints"],
+        json!([{"port": "metrics", "path": "/metrics", "interval": "30s"}])
+    );
+    assert_eq!(monitor["metadata"]["labels"]["release"], "p");
+    // What the Prometheus Operator makes the label job: the name of the Service, or of the namespace and the PodMonitor.
+    assert_eq!(alerts_of(""), r#"absent(cloudop_build_info{namespace="n",job="cloudop"})"#);
+    assert_eq!(alerts_of(by_pod), r#"absent(cloudop_build_info{namespace="n",job="n/cloudop"})"#);
+    assert_eq!(alerts_of(by_nobody), r#"absent(cloudop_build_info{job=~".+"})"#);
 }
 
 #[test]

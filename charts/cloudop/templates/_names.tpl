@@ -13,10 +13,15 @@
 {{- end }}
 {{- end }}
 
+{{- define "cloudop.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{/* For what belongs to no namespace: two releases may have one name in two namespaces. */}}
 {{- define "cloudop.clusterName" -}}
 {{- $name := include "cloudop.fullname" . }}
-{{- if eq .Release.Namespace $name }}{{ $name }}{{ else }}{{ printf "%s:%s" .Release.Namespace $name }}{{ end }}
+{{- $namespace := include "cloudop.namespace" . }}
+{{- if eq $namespace $name }}{{ $name }}{{ else }}{{ printf "%s:%s" $namespace $name }}{{ end }}
 {{- end }}
 
 {{- define "cloudop.serviceAccountName" -}}
@@ -45,12 +50,22 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- define "cloudop.image" -}}
-{{- $image := list .Values.image.registry .Values.image.repository | compact | join "/" }}
+{{- $registry := default .Values.image.registry .Values.global.imageRegistry }}
+{{- $image := list $registry .Values.image.repository | compact | join "/" }}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" $image .Values.image.digest }}
 {{- else }}
 {{- printf "%s:%s" $image (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
+{{- end }}
+
+{{/* Those of the chart that has this one inside may be names alone, as some charts have them. */}}
+{{- define "cloudop.imagePullSecrets" -}}
+{{- $secrets := list }}
+{{- range concat (default list .Values.global.imagePullSecrets) .Values.imagePullSecrets }}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) }}
+{{- end }}
+{{- $secrets | uniq | toYaml }}
 {{- end }}
 
 {{- define "cloudop.runbookUrl" -}}
@@ -92,5 +107,38 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   mountPath: /etc/cloudop/proxy-ca
   readOnly: true
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The endpoint of a ServiceMonitor or a PodMonitor, which is given. */}}
+{{- define "cloudop.scrape" -}}
+- port: metrics
+  path: /metrics
+  {{- with .interval }}
+  interval: {{ . }}
+  {{- end }}
+  {{- with .scrapeTimeout }}
+  scrapeTimeout: {{ . }}
+  {{- end }}
+  {{- with .relabelings }}
+  relabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .metricRelabelings }}
+  metricRelabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* The labels that Prometheus gives the series of this release; where somebody else has it scraped, any. Within YAML. */}}
+{{- define "cloudop.series" -}}
+{{- $namespace := include "cloudop.namespace" . }}
+{{- $name := include "cloudop.fullname" . }}
+{{- if .Values.metrics.serviceMonitor.enabled -}}
+namespace={{ $namespace | quote }},job={{ $name | quote }}
+{{- else if .Values.metrics.podMonitor.enabled -}}
+namespace={{ $namespace | quote }},job={{ printf "%s/%s" $namespace $name | quote }}
+{{- else -}}
+job=~".+"
 {{- end }}
 {{- end }}

@@ -253,8 +253,9 @@ impl RateLimiter {
         }
     }
 
-    /// Stops all requests of the account for `pause`. Those who wait keep their order.
-    pub fn pause(&mut self, account: &str, pause: Duration, now: Instant) {
+    /// Stops all requests of the account for `pause`, and tells by how much that adds to a pause which it has already.
+    /// Those who wait keep their order.
+    pub fn pause(&mut self, account: &str, pause: Duration, now: Instant) -> Duration {
         let until = now + pause;
         let account = self.account(account, now);
         let delay = until.saturating_duration_since(account.paused_until.max(now));
@@ -265,6 +266,7 @@ impl RateLimiter {
         account.paused_until = account.paused_until.max(until);
         // No burst right after the pause: the cloud has just said that it is too much.
         account.next = (account.next + delay).max(account.paused_until);
+        delay
     }
 
     fn account(&mut self, name: &str, now: Instant) -> &mut Account {
@@ -488,9 +490,10 @@ mod tests {
     #[test]
     fn a_shorter_pause_does_not_end_a_longer_one() {
         let (mut limiter, now) = (self::limiter(5.0, 10), Instant::now());
-        limiter.pause("a", 900 * SECOND, now);
-        limiter.pause("a", SECOND, now);
+        assert_eq!(limiter.pause("a", 900 * SECOND, now), 900 * SECOND);
+        assert_eq!(limiter.pause("a", SECOND, now), Duration::ZERO, "it pauses longer anyway");
         assert_eq!(ask(&mut limiter, "a", "x", now), Err(now + 900 * SECOND));
+        assert_eq!(limiter.pause("a", 905 * SECOND, now), 5 * SECOND);
     }
 
     #[test]
