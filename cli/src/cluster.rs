@@ -34,6 +34,17 @@ pub struct ClusterFlags {
     pub impersonate_groups: Vec<String>,
 }
 
+/// Which of the CloudOperations, where no names are given.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ScopeFlags {
+    /// Those with these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Those of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+}
+
 /// A cluster, and the namespace that is meant.
 pub struct Cluster {
     /// For calls.

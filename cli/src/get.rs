@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use crate::cluster::{Cluster, trouble};
+use crate::cluster::{Cluster, ScopeFlags, trouble};
 use crate::exit::{Error, Exit};
 use crate::screen::short;
 use crate::verdict::{condition, line};
@@ -20,12 +20,9 @@ pub struct GetFlags {
     /// CloudOperations, by their names; by default all of the namespace
     #[arg(value_name = "NAME", conflicts_with_all = ["selector", "all_namespaces"])]
     pub names: Vec<String>,
-    /// Those with these labels
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    pub selector: Option<String>,
-    /// Those of all namespaces
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
+    /// Which of several.
+    #[command(flatten)]
+    pub scope: ScopeFlags,
     /// What to print instead of a table
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
@@ -36,11 +33,11 @@ pub struct GetFlags {
 /// # Errors
 /// The cluster's trouble.
 pub async fn get(cluster: &Cluster, flags: &GetFlags) -> Result<Exit, Error> {
-    let api = match flags.all_namespaces {
+    let api = match flags.scope.all_namespaces {
         true => Api::all(cluster.client.clone()),
         false => cluster.operations(),
     };
-    let parameters = ListParams { label_selector: flags.selector.clone(), ..ListParams::default() };
+    let parameters = ListParams { label_selector: flags.scope.selector.clone(), ..ListParams::default() };
     let mut found = api.list(&parameters).await.map_err(|error| trouble(&error, "list", "CloudOperations"))?.items;
     let names: Vec<&str> = flags.names.iter().map(|name| name.rsplit('/').next().unwrap_or_default()).collect();
     found.retain(|operation| names.is_empty() || names.contains(&&*operation.name_any()));
@@ -52,7 +49,7 @@ pub async fn get(cluster: &Cluster, flags: &GetFlags) -> Result<Exit, Error> {
         None if found.is_empty() => {}
         None => {
             let width = Term::stdout().size_checked().map(|(_, width)| width);
-            println!("{}", table(&found, flags.all_namespaces, width, Timestamp::now()));
+            println!("{}", table(&found, flags.scope.all_namespaces, width, Timestamp::now()));
         }
     }
     for name in &missing {

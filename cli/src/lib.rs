@@ -19,9 +19,6 @@ pub mod man;
 pub mod poke;
 pub mod profile;
 pub mod provider;
-#[path = "../../src/upstream/guard/redaction.rs"]
-#[expect(dead_code, reason = "the library's own, which keeps it to itself; it needs more of it")]
-mod redaction;
 pub mod report;
 mod screen;
 pub mod tree;
@@ -35,8 +32,6 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-// For the redaction, whose crate it is a module of.
-use cloudop::wording;
 
 use cloud::CloudFlags;
 use cluster::{Cluster, ClusterFlags};

@@ -19,10 +19,10 @@ use crate::cluster::{Cluster, trouble};
 use crate::doctor;
 use crate::exit::{Error, Exit};
 use crate::installation::{Controller, VERSION, allowed, controllers};
-use crate::redaction::Redaction;
 use crate::screen::{self, Mark};
 use crate::version::versions;
 use crate::wait::{Format, render};
+use cloudop::upstream::Redaction;
 
 /// Lines of each Pod's log that are kept.
 const LINES: usize = 200;

@@ -14,7 +14,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::cluster::{Cluster, chain, trouble};
+use crate::cluster::{Cluster, ScopeFlags, chain, trouble};
 use crate::exit::{Error, Exit};
 use crate::frame::Scene;
 use crate::screen::short;
@@ -33,12 +33,9 @@ pub struct WatchFlags {
     /// CloudOperations, by their names; it ends once all of them are over. By default all of the namespace
     #[arg(value_name = "NAME", conflicts_with_all = ["selector", "all_namespaces"])]
     pub names: Vec<String>,
-    /// Those with these labels
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    pub selector: Option<String>,
-    /// Those of all namespaces
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
+    /// Which of several.
+    #[command(flatten)]
+    pub scope: ScopeFlags,
 }
 
 /// Watches as the flags say.
@@ -49,20 +46,21 @@ pub async fn watch(cluster: &Cluster, flags: &WatchFlags) -> Result<Exit, Error>
     let names: Vec<String> =
         flags.names.iter().map(|name| name.rsplit('/').next().unwrap_or_default().to_owned()).collect();
     let mut config = watcher::Config::default();
-    if let Some(selector) = &flags.selector {
+    if let Some(selector) = &flags.scope.selector {
         config = config.labels(selector);
     }
     if let [name] = names.as_slice() {
         config = config.fields(&format!("metadata.name={name}"));
     }
-    let [asked, watched]: [Api<CloudOperation>; 2] = match flags.all_namespaces {
+    let [asked, watched]: [Api<CloudOperation>; 2] = match flags.scope.all_namespaces {
         true => [Api::all(cluster.client.clone()), Api::all(cluster.watch_client.clone())],
         false => [cluster.operations(), Api::namespaced(cluster.watch_client.clone(), &cluster.namespace)],
     };
     // Trouble that will not pass by itself is told at once.
-    let list = kube::api::ListParams { limit: Some(1), label_selector: flags.selector.clone(), ..Default::default() };
+    let list =
+        kube::api::ListParams { limit: Some(1), label_selector: flags.scope.selector.clone(), ..Default::default() };
     asked.list(&list).await.map_err(|error| trouble(&error, "list", "CloudOperations"))?;
-    let seen = Seen { names, with_namespaces: flags.all_namespaces, ..Seen::default() };
+    let seen = Seen { names, with_namespaces: flags.scope.all_namespaces, ..Seen::default() };
     let events = watcher(watched, config).default_backoff().boxed();
     // The screen is put back before anything else is said.
     let (seen, exit) = match std::io::stdout().is_terminal() {

@@ -28,6 +28,7 @@ use crate::provider::CloudApi;
 
 pub use by_hand::{Destination, Listed};
 use guard::allow_list::{AllowList, BadPattern};
+pub use guard::redaction::Redaction;
 use lookup::Lookup;
 use reply::classify::Page;
 use send::Sender;
