@@ -98,7 +98,7 @@ impl Reading {
     fn is_fresh(&self, wanted: Freshness, loaded: &Loaded) -> bool {
         let age = clock::monotonic().saturating_duration_since(self.at);
         match wanted {
-            Freshness::Minute => loaded.account.is_ok() || age < FRESH_FAILURE,
+            Freshness::Minute => age < if loaded.account.is_ok() { FRESH } else { FRESH_FAILURE },
             Freshness::FifteenSeconds => age < FIFTEEN_SECONDS,
             Freshness::AfterRefusal => self.freshness == Freshness::AfterRefusal && age < FRESH_FAILURE,
             Freshness::Now => false,

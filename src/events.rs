@@ -46,7 +46,7 @@ impl Announcer {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
             Err(kube::Error::Api(status))
-                if (400..500).contains(&status.code) && ![408, 429].contains(&status.code) =>
+                if (400..500).contains(&status.code) && ![401, 408, 429].contains(&status.code) =>
             {
                 tracing::warn!(%namespace, name = operation.name_any(), reason = notice.reason, error = %status, "an Event was refused");
                 Ok(())

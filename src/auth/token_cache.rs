@@ -35,6 +35,12 @@ struct Entry {
     usable: Duration,
 }
 
+impl Entry {
+    fn is_usable(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < self.usable
+    }
+}
+
 impl Default for TokenCache {
     fn default() -> Self {
         Self::with_capacity(MOST_BYTES)
@@ -73,6 +79,10 @@ impl TokenCache {
                 }
             })
         };
+        // By our clock, as the cache goes by its own.
+        if self.entries.get(account).await.is_some_and(|entry| !entry.is_usable(clock::monotonic())) {
+            self.entries.invalidate(account).await;
+        }
         self.entries.get_with(account.to_owned(), enter).await.result.clone()
     }
 

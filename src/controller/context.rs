@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::reflector::Store;
 
@@ -14,20 +13,16 @@ use super::memory::{Guarded, Memory};
 use super::pace::Pace;
 use super::profiles::Profiles;
 use super::queue::Turns;
-use crate::api::CloudOperationStatus;
 use crate::clock;
 use crate::credentials::Secrets;
 use crate::events::Announcer;
 use crate::metrics::Metrics;
 use crate::provider::Provider;
-use crate::schedule::elapsed;
 use crate::upstream::Upstream;
 
 /// How long nothing may begin or end while an object is ready for the process to count as stuck. A cloud or an API server
 /// that is slow cannot make it so: each look has its limit.
 const STUCK: Duration = Duration::from_secs(1800);
-/// How recent an end must be for its Event to be made sure of after a restart.
-const RECENT: Duration = Duration::from_secs(600);
 
 /// What a look works with.
 pub struct Context {
@@ -39,8 +34,6 @@ pub struct Context {
     pub(super) profiles: Profiles,
     pub(super) pace: Mutex<Pace>,
     pub(super) turns: Turns,
-    /// When this process began to follow operations.
-    led_since: OnceLock<Timestamp>,
     stores: Mutex<Vec<Store<Guarded>>>,
     stage: AtomicU8,
     /// What is counted.
@@ -70,7 +63,6 @@ impl Context {
             profiles: Profiles::default(),
             pace: Mutex::default(),
             turns: Turns::default(),
-            led_since: OnceLock::new(),
             stores: Mutex::default(),
             stage: AtomicU8::new(Stage::Starting as u8),
             metrics,
@@ -81,7 +73,7 @@ impl Context {
     pub fn reach(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Relaxed);
         if stage == Stage::Leading {
-            self.led_since.get_or_init(clock::wall);
+            self.upstream.begin(clock::monotonic());
             self.metrics.lead();
         }
     }
@@ -124,13 +116,5 @@ impl Context {
 
     pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the process before this one may have died between writing the end and announcing it.
-    pub(super) fn may_have_missed_the_end(&self, status: &CloudOperationStatus, now: Timestamp) -> bool {
-        let Some(since) = self.led_since.get().copied() else { return false };
-        let ended = status.conditions.iter().find(|c| *c.type_ == *"Finished").map(|c| c.last_transition_time.0);
-        let is_new_here = elapsed(since, now) < RECENT;
-        is_new_here && ended.is_some_and(|ended| ended <= since && elapsed(ended, since) < RECENT)
     }
 }

@@ -37,6 +37,8 @@ struct Entry {
     identity: u64,
     /// What the user last said.
     said: Option<u64>,
+    /// Whether this process has announced its end.
+    is_end_told: bool,
     tracked: Tracked,
 }
 
@@ -73,6 +75,16 @@ pub(super) struct Tracked {
     pub(super) unannounced: Option<Box<Unannounced>>,
     /// Apart, as objects are many.
     rare: Option<Box<Rare>>,
+}
+
+impl Entry {
+    /// It, as that of `identity`: nothing stays of a namesake but what its user said.
+    fn take(&mut self, identity: u64) -> &mut Self {
+        if self.identity != identity {
+            *self = Self { identity, said: self.said, ..Self::default() };
+        }
+        self
+    }
 }
 
 impl Tracked {
@@ -130,9 +142,20 @@ impl Memory {
         tracked.rare.take_if(|rare| **rare == Rare::default());
         let identity = self.hash(&operation.metadata.uid);
         let mut objects = self.objects();
-        let entry = objects.entry(self.key(&operation.metadata)).or_default();
-        entry.identity = identity;
-        entry.tracked = tracked;
+        objects.entry(self.key(&operation.metadata)).or_default().take(identity).tracked = tracked;
+    }
+
+    /// Notes that the end of `operation` has been announced.
+    pub(super) fn tell_end(&self, operation: &CloudOperation) {
+        let identity = self.hash(&operation.metadata.uid);
+        self.objects().entry(self.key(&operation.metadata)).or_default().take(identity).is_end_told = true;
+    }
+
+    /// Whether this process has announced the end of `operation`.
+    pub(super) fn is_end_told(&self, operation: &CloudOperation) -> bool {
+        let identity = self.hash(&operation.metadata.uid);
+        let objects = self.objects();
+        objects.get(&self.key(&operation.metadata)).is_some_and(|entry| entry.identity == identity && entry.is_end_told)
     }
 
     /// Changes what is kept of `operation`, if anything is.
@@ -253,6 +276,20 @@ mod tests {
         assert_eq!(memory.recall(namesake.0.as_ref().unwrap()).rare().failures, 0);
         memory.forget(&ObjectRef::new("a").within("n"));
         assert!(memory.objects().is_empty());
+    }
+
+    #[test]
+    fn an_end_is_told_of_one_object_and_not_of_its_namesake() {
+        let memory = Memory::default();
+        let first = object("a", |_| {});
+        let namesake = object("a", |object| object["metadata"]["uid"] = json!("another"));
+        let is_told = |object: &Guarded| memory.is_end_told(object.0.as_ref().unwrap());
+        assert!(!is_told(&first));
+        memory.tell_end(first.0.as_ref().unwrap());
+        memory.rest(first.meta());
+        assert!(is_told(&first) && !is_told(&namesake));
+        memory.keep(namesake.0.as_ref().unwrap(), Tracked::default());
+        assert!(!is_told(&namesake) && !is_told(&first));
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::schedule::{after, elapsed};
 /// How long the pause after a write that came too late: for the newer object to arrive, and shorter than half of the
 /// shortest interval, so that the answer in hand still counts.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How recent an end must be for its Event to be made sure of.
+const RECENT: Duration = Duration::from_secs(600);
 /// The longest that facts wait for leave to be written.
 const HELD_BACK: Duration = Duration::from_secs(10);
 
@@ -31,27 +33,28 @@ pub(super) async fn apply(
     context: &Context,
     now: Moment,
 ) -> Result<Requeue, Error> {
-    let Decision { status, next, mut notices, mut memory } = decision;
+    let Decision { status, next, mut notices, memory } = decision;
+    let untold = memory.untold(tracked.rare().core);
+    if operation.status.as_ref().is_some_and(is_over) && may_be_untold(operation, &status, context, now.wall) {
+        notices.extend(ending(&status));
+    }
     if operation.status.as_ref() == Some(&status) {
-        if is_over(&status) && context.may_have_missed_the_end(&status, now.wall) {
-            notices.extend(ending(&status));
-        }
+        tracked.rare().core = memory;
         announce_all(operation, notices, &mut tracked, context, now).await?;
         return plan(operation, next, memory, tracked, context, now).await;
     }
     if let Err(later) = admit(operation, &status, &mut tracked, context, now) {
         context.metrics.count_write("held back");
-        // Nothing has been told yet.
-        memory.announced = tracked.rare().core.announced;
         let later = after(now.wall, later.min(HELD_BACK));
         let next = if let Next::Poll(at) = next { Next::Poll(at.min(later)) } else { next };
-        return plan(operation, next, memory, tracked, context, now).await;
+        return plan(operation, next, untold, tracked, context, now).await;
     }
     let change = Change::new(operation, status, notices, now.wall);
     match Box::pin(write_status(operation, &change.status, context)).await {
         Ok(()) => {
             context.metrics.count_write("written");
             unannounced(&mut tracked).uncertain.clear();
+            tracked.rare().core = memory;
             note(operation, change, &mut tracked, context);
             announce(operation, &mut tracked, context).await?;
             plan(operation, next, memory, tracked, context, now).await
@@ -63,12 +66,14 @@ pub(super) async fn apply(
         // Someone else wrote first, or this is an older object of the same name: look again.
         Err(kube::Error::Api(refusal)) if refusal.code == 409 => {
             context.metrics.count_write("conflict");
+            tracked.rare().core = untold;
             look_again(operation, tracked, context, now);
             Ok(Requeue::After(LOOK_AGAIN))
         }
         Err(error) => {
             context.metrics.count_write("failed");
             unannounced(&mut tracked).doubt(change);
+            tracked.rare().core = untold;
             look_again(operation, tracked, context, now);
             Err(Error::WriteStatus(error))
         }
@@ -90,6 +95,15 @@ pub(super) async fn announce_what_was_written(
         note(operation, change, tracked, context);
     }
     announce(operation, tracked, context).await
+}
+
+/// Whether the end of `operation`, which stands in its status, may not have been announced: the process may have died
+/// between writing and announcing it. What ended long ago is not announced again at each restart.
+fn may_be_untold(operation: &CloudOperation, status: &CloudOperationStatus, context: &Context, now: Timestamp) -> bool {
+    let ended = status.conditions.iter().find(|c| *c.type_ == *"Finished").map(|c| c.last_transition_time.0);
+    // Either way, as a clock may have been set back.
+    let is_recent = ended.is_some_and(|ended| elapsed(ended, now).max(elapsed(now, ended)) < RECENT);
+    is_recent && !context.memory.is_end_told(operation)
 }
 
 /// Leave to write `status`.
@@ -139,6 +153,9 @@ async fn announce(operation: &CloudOperation, tracked: &mut Tracked, context: &C
         if let Err(error) = Box::pin(context.announcer.announce(operation, notice, *at)).await {
             context.memory.keep(operation, tracked.clone());
             return Err(Error::WriteEvent(error));
+        }
+        if notice.is_final {
+            context.memory.tell_end(operation);
         }
         unannounced(tracked).events.remove(0);
     }

@@ -51,6 +51,14 @@ pub struct Memory {
     error_told: Option<Timestamp>,
 }
 
+impl Memory {
+    /// What is remembered where the status that goes with this cannot be written: what the cloud said counts, and nothing
+    /// more has been told than `before`.
+    pub fn untold(self, before: Self) -> Self {
+        Self { announced: before.announced, told: before.told, error_told: before.error_told, ..self }
+    }
+}
+
 /// A fault as it was last told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {

@@ -271,6 +271,11 @@ fn the_grace_runs_over_answers_in_a_row_that_say_not_found() {
         assert!(!is_gone(&life), "{}", life.row());
         assert!(is_gone(&life.poll(2 * hour + 60, absent()).poll(2 * hour + 130, absent())));
     }
+    let mut unwritten = running().poll(10, absent()).poll(20, absent());
+    let (before, status) = (unwritten.memory, unwritten.operation.status.clone());
+    unwritten = unwritten.says(30, State::Running, "Running");
+    (unwritten.memory, unwritten.operation.status) = (unwritten.memory.untold(before), status);
+    assert!(!is_gone(&unwritten.poll(hour, absent())), "the operation was there, though that could not be written");
     let suspended = running().poll(10, absent()).poll(20, absent()).edit(json!({"suspend": true})).settle(30);
     let resumed = suspended.edit(json!({})).poll(hour, absent()).poll(hour + 5, absent());
     assert!(!is_gone(&resumed), "{}", resumed.row());

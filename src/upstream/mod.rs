@@ -210,6 +210,12 @@ impl Upstream {
         })
     }
 
+    /// Notes that this process begins to ask in place of another, `now`: what that one may have sent in its last minute counts
+    /// for every account's limit.
+    pub fn begin(&self, now: Instant) {
+        self.limiter().begin(now);
+    }
+
     /// Asks the cloud as `account`, or shares an answer: to an equal request one of half the asker's interval at
     /// most, from a list one of nearly the whole, so that all who are in it fall into step. Never waits for others.
     pub async fn observe(&self, question: Question<'_>, account: &Account) -> Asked {

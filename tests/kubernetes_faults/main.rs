@@ -71,6 +71,7 @@ fn an_end_whose_write_was_taken_though_the_answer_was_lost_is_announced_once() {
 }
 
 #[rstest::rstest]
+#[case(401)]
 #[case(429)]
 #[case(503)]
 fn an_event_of_the_end_that_is_refused_is_sent_again(#[case] status: u16) {

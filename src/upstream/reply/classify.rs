@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, HeaderMap, LINK, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, DATE, HeaderMap, LINK, LOCATION, RETRY_AFTER};
 use jiff::Timestamp;
 use url::Url;
 
@@ -312,15 +312,16 @@ fn next_page(headers: &HeaderMap) -> Option<Box<str>> {
 }
 
 /// The longest pause that the headers ask for, at most [`LONGEST_PAUSE`]. Zero, the past and what is neither a number of seconds nor a date say
-/// nothing (RFC 9110, section 10.2.3).
+/// nothing (RFC 9110, section 10.2.3). A date is one of the clock that the reply's Date shows; `now` where it has none.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let read_date = |text: &str| Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok();
+    let now = headers.get(DATE).and_then(|date| read_date(date.to_str().ok()?)).unwrap_or(now);
     let parse = |text: &str| {
         let text = text.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
         }
-        let date = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
-        Duration::try_from(date.duration_since(now)).ok()
+        Duration::try_from(read_date(text)?.duration_since(now)).ok()
     };
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| parse(value.to_str().ok()?));
     values.filter(|pause| !pause.is_zero()).max().map(|pause| pause.min(LONGEST_PAUSE))
@@ -511,6 +512,15 @@ mod tests {
             assert_eq!(meaning.result.unwrap_err().kind, FailureKind::Throttled);
         }
         assert_eq!(classify_reply(reply(500, &headers, "")).pause, None);
+    }
+
+    #[rstest::rstest]
+    #[case::its_clock_is_an_hour_slow("Mon, 23 Nov 2026 11:00:00 GMT", "Mon, 23 Nov 2026 11:01:30 GMT", 90)]
+    #[case::its_clock_is_an_hour_fast("Mon, 23 Nov 2026 13:00:00 GMT", "Mon, 23 Nov 2026 13:01:30 GMT", 90)]
+    #[case::its_date_is_none("yesterday", "Mon, 23 Nov 2026 12:01:30 GMT", 90)]
+    fn a_date_to_retry_after_is_one_of_the_clouds_clock(#[case] date: &str, #[case] until: &str, #[case] seconds: u64) {
+        let meaning = classify_reply(reply(429, &[("date", date), ("retry-after", until)], ""));
+        assert_eq!(meaning.pause, Some(Duration::from_secs(seconds)));
     }
 
     #[test]

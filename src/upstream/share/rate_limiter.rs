@@ -77,6 +77,8 @@ pub struct RateLimiter {
     /// Those for which requests are under way or waited for.
     namespaces: HashMap<String, Share>,
     swept: Option<Instant>,
+    /// Before this nobody has saved up a burst.
+    begun: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -131,7 +133,13 @@ impl RateLimiter {
             accounts: HashMap::default(),
             namespaces: HashMap::default(),
             swept: None,
+            begun: None,
         }
+    }
+
+    /// Lets every account save up its burst from `now` on, as another process may have spent it a moment ago.
+    pub fn begin(&mut self, now: Instant) {
+        self.begun = Some(now + self.interval);
     }
 
     /// Takes a permit for one request, which counts as under way until [`Self::finish`].
@@ -271,6 +279,7 @@ impl RateLimiter {
 
     fn account(&mut self, name: &str, now: Instant) -> &mut Account {
         let floor = now.checked_sub(self.credit).unwrap_or(now);
+        let floor = self.begun.map_or(floor, |begun| floor.max(begun));
         let account = self.accounts.entry(name.to_owned()).or_insert_with(|| Account {
             next: floor,
             paused_until: now,
@@ -429,6 +438,20 @@ mod tests {
             assert_eq!(ask(&mut limiter, "a", &n.to_string(), now), Err(expected));
         }
         assert_eq!(ask(&mut limiter, "b", "0", now), Ok(()), "another account has its own limiter");
+    }
+
+    #[test]
+    fn a_new_process_saves_its_burst_up_from_its_beginning() {
+        let (mut limiter, now) = (self::limiter(5.0, 10), Instant::now());
+        limiter.begin(now);
+        let permits = |limiter: &mut RateLimiter, from: u32, at| {
+            (from..from + 20).filter(|n| ask(limiter, "a", &n.to_string(), at).is_ok()).count()
+        };
+        assert_eq!(permits(&mut limiter, 0, now), 0, "the process before may have sent all that is allowed now");
+        let mut quiet = self::limiter(5.0, 10);
+        quiet.begin(now);
+        assert_eq!(permits(&mut quiet, 0, now + SECOND), 5);
+        assert_eq!(permits(&mut quiet, 100, now + 60 * SECOND), 10, "later it is as ever");
     }
 
     #[test]
