@@ -7,6 +7,7 @@
 //! | [`api`] | the resources: spec, status, conditions, defaults; no behaviour |
 //! | [`controller`] | the shell: watches objects, asks clouds, writes statuses; reads the clock |
 //! | [`decision`], [`schedule`] | the core: what a status becomes, and when to poll next; pure |
+//! | [`history`] | how long operations take, learnt from those that ended; pure |
 //! | [`observation`] | what a cloud said about an operation, in words all clouds share |
 //! | [`provider`] | the clouds' APIs that are built in, one small file each; pure |
 //! | [`profile`] | the APIs that are described: an OperationProfile made ready to use; pure |
@@ -42,6 +43,7 @@ pub mod credentials;
 pub mod decision;
 pub mod document;
 mod events;
+pub mod history;
 pub mod hosts;
 pub mod metrics;
 pub mod observation;

@@ -7,37 +7,78 @@ use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 use sha2::{Digest, Sha256};
 
 use crate::api::{CloudOperation, CloudOperationStatus, Phase};
+use crate::history::Typical;
 
 const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
+/// Where an end is unlikely by all that was learnt.
+const LONGEST_LEARNED: Duration = Duration::from_secs(120);
+/// By how much at most an interval is longer for what was learnt.
+const MOST_STRETCH: u32 = 4;
+/// How much later an end may be seen for one request less, in seconds.
+const WORTH_OF_A_POLL: f64 = 0.25;
 const LONGEST_FAULT: Duration = Duration::from_secs(300);
 const SHORTEST_CONFIGURATION_FAULT: Duration = Duration::from_secs(30);
+/// From which percentage on it tells when the end will be.
+const TELLING: i32 = 10;
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 /// In microseconds. Each divides a second, so that a wait of whole seconds ends where it began.
 const STEPS: [u32; 5] = [500_000, 250_000, 125_000, 62_500, 31_250];
 
 /// How long to wait after an answer.
 ///
-/// The spec's `pollIntervalSeconds` where set. Otherwise half the estimated remaining time where a percentage tells,
-/// else a tenth of the operation's age, within 5 s and 60 s; 60 s while blocked; all give or take a tenth by `uid` and
-/// time, so that objects made together drift apart.
-pub fn poll_interval(operation: &CloudOperation, status: &CloudOperationStatus, uid: &str, now: Timestamp) -> Duration {
+/// The spec's `pollIntervalSeconds` where set. Otherwise a quarter of the estimated remaining time where a percentage tells,
+/// else by how likely an end is where that is `typical`, else a tenth of the operation's age, within 5 s and 60 s (120 s where an
+/// end is unlikely); 60 s while blocked; all give or take a tenth by UID and time, so that objects made together drift
+/// apart.
+///
+/// The interval by which the fewest requests see an end soonest is the root of twice what a request may cost over the
+/// likelihood of an end: J. B. Keller, Optimum checking schedules for systems subject to random failure, Management
+/// Science 21 (1974).
+pub fn poll_interval(
+    operation: &CloudOperation,
+    status: &CloudOperationStatus,
+    typical: Option<Typical>,
+    now: Timestamp,
+) -> Duration {
     if let Some(seconds) = operation.spec.poll_interval_seconds {
         return Duration::from_secs(seconds.max(1).unsigned_abs().into());
     }
-    let age = status
-        .start_time
-        .as_ref()
-        .or(status.tracking_start_time.as_ref())
-        .map_or(Duration::ZERO, |start| elapsed(start.0, now));
-    let percent = status.progress.as_ref().and_then(|p| p.percent).filter(|p| (1..100).contains(p));
-    let interval = match (status.phase, percent) {
-        (Phase::Blocked, _) => LONGEST,
-        (_, Some(percent)) => age.mul_f64(f64::from(100 - percent) / f64::from(percent) / 2.0),
-        (_, None) => age / 10,
+    let age = age(status, now);
+    let unlearnt = (age / 10).clamp(SHORTEST, LONGEST);
+    let interval = match (status.phase, remaining(status, now), typical) {
+        (Phase::Blocked, ..) => LONGEST,
+        (_, Some(remaining), _) => (remaining / 4).clamp(SHORTEST, LONGEST),
+        (_, None, Some(typical)) => {
+            let best = (2.0 * WORTH_OF_A_POLL / typical.hazard(age).max(f64::MIN_POSITIVE)).sqrt();
+            let longest = LONGEST_LEARNED.min(unlearnt * MOST_STRETCH);
+            Duration::try_from_secs_f64(best).unwrap_or(longest).clamp(SHORTEST, longest)
+        }
+        (_, None, None) => unlearnt,
     };
+    let uid = operation.metadata.uid.as_deref().unwrap_or_default();
     let share = fraction(&[uid.as_bytes(), &now.as_second().to_be_bytes()]);
-    interval.clamp(SHORTEST, LONGEST).mul_f64(0.9 + 0.2 * share)
+    interval.mul_f64(0.9 + 0.2 * share)
+}
+
+/// When the operation will be over: if it goes on as its percentage did, from a tenth on, else as `typical` ones do.
+pub fn estimate(status: &CloudOperationStatus, typical: Option<Typical>, now: Timestamp) -> Option<Timestamp> {
+    let percent = status.progress.as_ref().and_then(|progress| progress.percent);
+    let remaining = remaining(status, now).filter(|_| percent.is_some_and(|percent| percent >= TELLING));
+    let age = age(status, now);
+    let remaining = remaining.or_else(|| Some(typical?.end_of(age).saturating_sub(age)))?;
+    Some(after(now, remaining))
+}
+
+fn age(status: &CloudOperationStatus, now: Timestamp) -> Duration {
+    let start = status.start_time.as_ref().or(status.tracking_start_time.as_ref());
+    start.map_or(Duration::ZERO, |start| elapsed(start.0, now))
+}
+
+/// How long it takes yet, if it goes on as its percentage did.
+fn remaining(status: &CloudOperationStatus, now: Timestamp) -> Option<Duration> {
+    let percent = status.progress.as_ref()?.percent.filter(|percent| (1..100).contains(percent))?;
+    Some(age(status, now).mul_f64(f64::from(100 - percent) / f64::from(percent)))
 }
 
 /// How long to wait in a fault that has lasted for `lasted`: as long again, which doubles by itself, within 5 s (30 s
@@ -85,6 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::history::measure;
 
     fn operation(interval: Option<i32>) -> CloudOperation {
         let spec = json!({"provider": {"otcCceJob": {"region": "eu-de", "projectId": "p"}}, "operationId": "j",
@@ -102,7 +144,7 @@ mod tests {
     #[case::just_started(0, None, Phase::Running, 5.0)]
     #[case::a_tenth_of_its_age(300, None, Phase::Running, 30.0)]
     #[case::at_most_a_minute(9000, None, Phase::Running, 60.0)]
-    #[case::half_of_what_remains(60, Some(60), Phase::Running, 20.0)]
+    #[case::a_quarter_of_what_remains(60, Some(60), Phase::Running, 10.0)]
     #[case::nearly_done(60, Some(99), Phase::Running, 5.0)]
     #[case::nothing_done_tells_nothing(300, Some(0), Phase::Running, 30.0)]
     #[case::blocked(10, None, Phase::Blocked, 60.0)]
@@ -113,14 +155,43 @@ mod tests {
         #[case] seconds: f64,
     ) {
         let now = Timestamp::from_second(1_700_000_000 + age).unwrap();
-        let interval = poll_interval(&operation(None), &status(1_700_000_000, percent, phase), "u", now).as_secs_f64();
+        let interval = poll_interval(&operation(None), &status(1_700_000_000, percent, phase), None, now).as_secs_f64();
         assert!((seconds * 0.9..=seconds * 1.1).contains(&interval), "{interval}");
+    }
+
+    #[rstest::rstest]
+    #[case::an_end_is_unlikely_yet(300, 120.0)]
+    #[case::not_too_seldom_at_its_beginning(60, 24.0)]
+    #[case::it_is_due(1200, 6.9)]
+    #[case::it_is_overdue(2400, 6.9)]
+    #[case::it_is_long_overdue(24_000, 21.9)]
+    fn the_interval_follows_what_was_learnt(#[case] age: i64, #[case] seconds: f64) {
+        let now = Timestamp::from_second(1_700_000_000 + age).unwrap();
+        let typical = measure([1180, 1190, 1200, 1200, 1210, 1220].map(Duration::from_secs).into_iter());
+        let status = status(1_700_000_000, None, Phase::Running);
+        let interval = poll_interval(&operation(None), &status, typical, now).as_secs_f64();
+        assert!((seconds * 0.8..=seconds * 1.2).contains(&interval), "{interval}");
+    }
+
+    #[test]
+    fn an_end_is_estimated_by_the_percentage_and_before_that_by_what_was_learnt() {
+        let now = Timestamp::from_second(1_700_000_300).unwrap();
+        let typical = measure([1200, 1200, 1200].map(Duration::from_secs).into_iter());
+        let end = |percent, typical| {
+            let end = estimate(&status(1_700_000_000, percent, Phase::Running), typical, now);
+            end.map(|end| elapsed(now, end).as_secs())
+        };
+        assert_eq!(end(None, None), None);
+        assert_eq!(end(Some(9), None), None, "too early to tell");
+        assert_eq!(end(Some(10), typical), Some(2700));
+        assert_eq!(end(Some(75), typical), Some(100));
+        assert!((895..=905).contains(&end(Some(9), typical).unwrap()), "{:?}", end(Some(9), typical));
     }
 
     #[test]
     fn a_given_interval_is_taken_as_it_is() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        let interval = poll_interval(&operation(Some(7)), &status(0, Some(50), Phase::Blocked), "u", now);
+        let interval = poll_interval(&operation(Some(7)), &status(0, Some(50), Phase::Blocked), None, now);
         assert_eq!(interval, Duration::from_secs(7));
     }
 
@@ -165,10 +236,17 @@ mod tests {
         #[test]
         fn an_interval_is_bounded_whatever_the_clocks_say(
             start in 0_i64..4_000_000_000, now in 0_i64..4_000_000_000, percent in prop::option::of(0..101), uid in ".{0,9}",
+            took in prop::collection::vec(0_u64..100_000, 0..9),
         ) {
             let now = Timestamp::from_second(now).unwrap();
-            let interval = poll_interval(&operation(None), &status(start, percent, Phase::Running), &uid, now);
-            prop_assert!((Duration::from_millis(4500)..=Duration::from_secs(66)).contains(&interval));
+            let mut operation = operation(None);
+            operation.metadata.uid = Some(uid);
+            let typical = measure(took.into_iter().map(Duration::from_secs));
+            let interval = poll_interval(&operation, &status(start, percent, Phase::Running), typical, now);
+            let longest = if typical.is_some() { 132 } else { 66 };
+            prop_assert!((Duration::from_millis(4500)..=Duration::from_secs(longest)).contains(&interval));
+            let end = estimate(&status(start, percent, Phase::Running), typical, now);
+            prop_assert!(end.is_none_or(|end| end >= now));
         }
     }
 }

@@ -128,7 +128,7 @@ fn read(operation: &CloudOperation, reply: &str, in_list: bool) -> usize {
     };
     let poll = Poll { result, age: Duration::ZERO, since_last: None };
     let decision = decide(
-        Subject { operation, cloud: api.cloud() },
+        Subject { operation, cloud: api.cloud(), typical: None },
         Some(poll),
         Memory::default(),
         "2026-11-23T12:00:00Z".parse().unwrap(),

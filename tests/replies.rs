@@ -46,7 +46,7 @@ fn status_after(reply: &Path) -> Value {
     let poll = Poll { result, age: Duration::ZERO, since_last: None };
     serde_json::to_value(
         decide(
-            Subject { operation: &operation, cloud: api.cloud() },
+            Subject { operation: &operation, cloud: api.cloud(), typical: None },
             Some(poll),
             Memory::default(),
             NOW.parse().unwrap(),

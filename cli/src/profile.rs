@@ -123,7 +123,7 @@ pub fn try_reply(
     operation.metadata.generation = Some(1);
     let poll = Poll { result, age: Duration::ZERO, since_last: None };
     let status = decide(
-        Subject { operation: &operation, cloud: compiled.cloud() },
+        Subject { operation: &operation, cloud: compiled.cloud(), typical: None },
         Some(poll),
         Memory::default(),
         jiff::Timestamp::now(),

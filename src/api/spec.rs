@@ -32,6 +32,12 @@ use crate::provider::Provider;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Operation", type_ = "string", json_path = ".spec.operationId", priority = "1"),
     printcolumn(name = "Upstream", type_ = "string", json_path = ".status.upstreamState", priority = "1"),
+    printcolumn(
+        name = "ETA",
+        type_ = "string",
+        json_path = ".status.progress.estimatedCompletionTime",
+        priority = "1"
+    ),
     printcolumn(name = "Started", type_ = "date", json_path = ".status.startTime", priority = "1"),
     printcolumn(name = "Finished", type_ = "date", json_path = ".status.completionTime", priority = "1"),
     printcolumn(

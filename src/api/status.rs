@@ -130,6 +130,10 @@ pub struct ProgressStatus {
     /// The cloud's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// When it may be over, by its percentage or by how long others of its kind took; absent while that is not known.
+    /// Renewed when it moves by more than a tenth of what remains, and at most once in five minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_completion_time: Option<Time>,
     /// The shortest of these that says most, for one column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,

@@ -16,6 +16,7 @@ use super::queue::Turns;
 use crate::clock;
 use crate::credentials::Secrets;
 use crate::events::Announcer;
+use crate::history::History;
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::upstream::Upstream;
@@ -33,6 +34,7 @@ pub struct Context {
     pub(super) memory: Memory,
     pub(super) profiles: Profiles,
     pub(super) pace: Mutex<Pace>,
+    history: Mutex<History>,
     pub(super) turns: Turns,
     stores: Mutex<Vec<Store<Guarded>>>,
     stage: AtomicU8,
@@ -62,6 +64,7 @@ impl Context {
             memory: Memory::default(),
             profiles: Profiles::default(),
             pace: Mutex::default(),
+            history: Mutex::default(),
             turns: Turns::default(),
             stores: Mutex::default(),
             stage: AtomicU8::new(Stage::Starting as u8),
@@ -112,6 +115,10 @@ impl Context {
 
     pub(super) fn stores(&self) -> MutexGuard<'_, Vec<Store<Guarded>>> {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {

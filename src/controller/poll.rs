@@ -186,7 +186,6 @@ impl Wanted {
     fn of(operation: &CloudOperation, tracked: &mut Tracked, since: Instant, now: Moment, context: &Context) -> Self {
         let unwritten = CloudOperationStatus::default();
         let status = operation.status.as_ref().unwrap_or(&unwritten);
-        let uid = operation.metadata.uid.as_deref().unwrap_or_default();
         let is_first = status.tracking_start_time.is_none();
         let is_edited = !is_first && status.observed_generation != operation.metadata.generation;
         let is_news = is_edited || has_request(operation);
@@ -196,7 +195,7 @@ impl Wanted {
             (false, false) => None,
         };
         // Never the answer this object had last: an interval may have grown meanwhile.
-        let interval = poll_interval(operation, status, uid, now.wall);
+        let interval = poll_interval(operation, status, context.history().typical(operation), now.wall);
         let since_answer = tracked.answered.map(|answered| now.monotonic.saturating_duration_since(answered));
         let interval = interval.min(since_answer.unwrap_or(Duration::MAX));
         Self { is_news, is_first, interval, since, not_before }

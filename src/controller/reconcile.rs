@@ -100,7 +100,8 @@ async fn step(object: &Guarded, context: &Context) -> Result<Requeue, Error> {
         Step::Settle => None,
         Step::Wait(at) => return Ok(write::wait(operation, at, now, tracked, context)),
         Step::Resume => {
-            let at = resume(operation, context.memory.spread(operation), now.wall);
+            let typical = context.history().typical(operation);
+            let at = resume(operation, typical, context.memory.spread(operation), now.wall);
             return Ok(write::wait(operation, at, now, tracked, context));
         }
         Step::Poll => Some(poll::ask_in_span(operation, &mut tracked, now, context).await?),
@@ -129,7 +130,8 @@ fn decide_about(
     context: &Context,
 ) -> Decision {
     let cloud = context.profiles.cloud(&operation.spec.provider);
-    decide(Subject { operation, cloud: &cloud }, poll, tracked.rare().core, now.wall)
+    let typical = context.history().typical(operation);
+    decide(Subject { operation, cloud: &cloud, typical }, poll, tracked.rare().core, now.wall)
 }
 
 /// Plans the look at which a poll that could not be made is.

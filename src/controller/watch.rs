@@ -121,10 +121,15 @@ fn keep_what_is_read(object: &mut Guarded) {
 /// Who is to be looked at after `event`: nobody where only we have changed the object.
 fn news(event: Result<Event<Guarded>, watcher::Error>, context: &Context) -> Option<Name> {
     match event {
-        Ok(Event::Apply(object) | Event::InitApply(object)) => context.memory.is_news(&object).then(|| {
-            let reference = Arc::new(reference(&object));
-            Name { hash: context.memory.hash(&reference), reference }
-        }),
+        Ok(Event::Apply(object) | Event::InitApply(object)) => {
+            if let Ok(operation) = &object.0 {
+                context.history().note(operation);
+            }
+            context.memory.is_news(&object).then(|| {
+                let reference = Arc::new(reference(&object));
+                Name { hash: context.memory.hash(&reference), reference }
+            })
+        }
         Ok(Event::Delete(object)) => {
             context.memory.forget(&reference(&object));
             None

@@ -56,7 +56,7 @@ pub(super) fn write(
     if old.last_progress_time.is_none() || differs(old, status) {
         status.last_progress_time = Some(stamp(now));
     }
-    Memory { error_told, ..Memory::default() }
+    Memory { error_told, estimated: memory.estimated, ..Memory::default() }
 }
 
 /// Start and end: the cloud's, where it says so and that can be, else when they were seen. No end is before its start.
@@ -208,7 +208,15 @@ fn progress(old: &CloudOperationStatus, observation: &Observation) -> Option<Pro
         (None, _, _) => sanitize_some(observation.message.as_deref(), WORD),
     };
     let counts = |number: usize| (total > 0).then(|| count(number));
-    let progress = ProgressStatus { percent, completed: counts(completed), total: counts(total), message, summary };
+    let progress = ProgressStatus {
+        percent,
+        completed: counts(completed),
+        total: counts(total),
+        message,
+        // It is no fact of the cloud's, and renewed apart.
+        estimated_completion_time: old.progress.as_ref().and_then(|old| old.estimated_completion_time.clone()),
+        summary,
+    };
     (progress != ProgressStatus::default()).then_some(progress)
 }
 

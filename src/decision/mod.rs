@@ -16,9 +16,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 
-use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Phase, REQUESTED_AT};
+use crate::api::{CloudOperation, CloudOperationStatus, ConditionType, Phase, ProgressStatus, REQUESTED_AT};
+use crate::history::Typical;
 use crate::observation::{FailureKind, Observation, PollFailure, State};
-use crate::schedule::{after, align, elapsed, fault_delay, poll_interval};
+use crate::schedule::{after, align, elapsed, estimate, fault_delay, poll_interval};
 
 pub use conditions::{CONFIGURATION, CONFIGURATION_GRACE};
 use conditions::{Situation, condition, is_true};
@@ -49,13 +50,21 @@ pub struct Memory {
     absence: Option<Absence>,
     /// When the words of the operation's error were last renewed.
     error_told: Option<Timestamp>,
+    /// When the estimate of its end was.
+    estimated: Option<Timestamp>,
 }
 
 impl Memory {
     /// What is remembered where the status that goes with this cannot be written: what the cloud said counts, and nothing
     /// more has been told than `before`.
     pub fn untold(self, before: Self) -> Self {
-        Self { announced: before.announced, told: before.told, error_told: before.error_told, ..self }
+        Self {
+            announced: before.announced,
+            told: before.told,
+            error_told: before.error_told,
+            estimated: before.estimated,
+            ..self
+        }
     }
 }
 
@@ -83,6 +92,8 @@ const CLOCK_STEP: Duration = Duration::from_secs(30);
 /// How long the words of a fault stay while its reason and the cloud's code do: some clouds put a time, a server's name
 /// or the signed request into them.
 const WORDS_KEPT: Duration = Duration::from_secs(300);
+/// How long an estimate of the end stays at least.
+const ESTIMATE_KEPT: Duration = Duration::from_secs(300);
 /// The longest request that is echoed as it is, in characters.
 const LONGEST_ECHO: usize = 253;
 
@@ -93,6 +104,8 @@ pub struct Subject<'a> {
     pub operation: &'a CloudOperation,
     /// What messages call its cloud.
     pub cloud: &'a str,
+    /// How long operations like it take, where that is known.
+    pub typical: Option<Typical>,
 }
 
 impl Deref for Subject<'_> {
@@ -174,11 +187,10 @@ pub fn next(operation: &CloudOperation, due: Option<Timestamp>, now: Timestamp) 
 }
 
 /// When to poll `operation`, followed before a restart: after that `share` of its interval, or at a deadline before.
-pub fn resume(operation: &CloudOperation, share: f64, now: Timestamp) -> Timestamp {
+pub fn resume(operation: &CloudOperation, typical: Option<Typical>, share: f64, now: Timestamp) -> Timestamp {
     let unwritten = CloudOperationStatus::default();
     let status = operation.status.as_ref().unwrap_or(&unwritten);
-    let uid = operation.metadata.uid.as_deref().unwrap_or_default();
-    let interval = poll_interval(operation, status, uid, now);
+    let interval = poll_interval(operation, status, typical, now);
     let at = align(after(now, interval.mul_f64(share)), interval);
     at.min(deadlines(operation, status).min().unwrap_or(Timestamp::MAX)).max(now)
 }
@@ -214,6 +226,10 @@ pub fn decide(operation: Subject<'_>, poll: Option<Poll>, memory: Memory, now: T
     status.completion_time = None;
     if operation.spec.suspend {
         status.not_found_since = None;
+        if let Some(progress) = &mut status.progress {
+            progress.estimated_completion_time = None;
+        }
+        status.progress.take_if(|progress| **progress == ProgressStatus::default());
         conditions::write(operation, &mut status, old, &Situation::Suspended, now);
         return Decision { status, next: Next::Rest, notices: Vec::new(), memory: Memory::default() };
     }
@@ -450,21 +466,44 @@ fn stand_for(code: Option<&str>) -> u64 {
 fn finish(
     operation: Subject<'_>,
     old: &CloudOperationStatus,
-    status: CloudOperationStatus,
-    memory: Memory,
+    mut status: CloudOperationStatus,
+    mut memory: Memory,
     age: Duration,
     now: Timestamp,
 ) -> Decision {
+    renew_estimate(operation, &mut status, &mut memory, now);
     let notices = notices::between(operation, old, &status, now);
     let next = if is_over(&status) {
         expiry(&operation, &status)
     } else {
-        let uid = operation.metadata.uid.as_deref().unwrap_or_default();
-        let interval = poll_interval(&operation, &status, uid, now);
+        let interval = poll_interval(&operation, &status, operation.typical, now);
         let at = align(after(now, interval.saturating_sub(age)), interval);
         Next::Poll(wake(&operation, &status, at, now))
     };
     Decision { status, next, notices, memory }
+}
+
+/// Says when it may be over, and says so anew only where that has moved by much: an estimate changes with each poll.
+fn renew_estimate(operation: Subject<'_>, status: &mut CloudOperationStatus, memory: &mut Memory, now: Timestamp) {
+    let before = status.progress.as_ref().and_then(|progress| progress.estimated_completion_time.clone());
+    let goes_on = !is_over(status) && status.phase != Phase::Blocked;
+    let end = estimate(status, operation.typical, now).filter(|_| goes_on).map(stamp);
+    let is_settled = memory.estimated.is_some_and(|renewed| elapsed(renewed, now) < ESTIMATE_KEPT);
+    let stays = match (&before, &end) {
+        (Some(before), Some(end)) => {
+            let moved = elapsed(before.0, end.0).max(elapsed(end.0, before.0));
+            is_settled || moved <= elapsed(now, end.0) / 10
+        }
+        (Some(_), None) => goes_on,
+        (None, end) => end.is_none(),
+    };
+    if stays {
+        return;
+    }
+    memory.estimated = Some(now);
+    let progress = status.progress.get_or_insert_default();
+    progress.estimated_completion_time = end;
+    status.progress.take_if(|progress| **progress == ProgressStatus::default());
 }
 
 /// A terminal result stands, whatever comes after it; only what the object itself says of its own spec is renewed.

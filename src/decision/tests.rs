@@ -34,7 +34,7 @@ fn operation(spec: serde_json::Value) -> CloudOperation {
 }
 
 fn subject(operation: &CloudOperation) -> Subject<'_> {
-    Subject { operation, cloud: operation.spec.provider.built_in().unwrap().cloud() }
+    Subject { operation, cloud: operation.spec.provider.built_in().unwrap().cloud(), typical: None }
 }
 
 /// One object followed through a script, as the controller would.
@@ -661,12 +661,12 @@ fn an_object_followed_before_a_restart_waits_for_its_share_of_an_interval() {
     let life = running();
     assert_eq!(next(&life.operation, None, at(100)), Step::Resume);
     let slow = Life::new(json!({"pollIntervalSeconds": 60})).says(0, State::Running, "Running").operation;
-    assert_eq!(resume(&slow, 0.0, at(100)), at(100));
-    assert_eq!(resume(&slow, 0.25, at(100)), at(115));
+    assert_eq!(resume(&slow, None, 0.0, at(100)), at(100));
+    assert_eq!(resume(&slow, None, 0.25, at(100)), at(115));
     let urgent = json!({"pollIntervalSeconds": 60, "activeDeadlineSeconds": 110});
     let urgent = Life::new(urgent).says(0, State::Running, "Running").operation;
-    assert_eq!(resume(&urgent, 0.5, at(100)), at(110), "a deadline comes first");
-    assert_eq!(resume(&urgent, 0.5, at(200)), at(200), "and is not long past");
+    assert_eq!(resume(&urgent, None, 0.5, at(100)), at(110), "a deadline comes first");
+    assert_eq!(resume(&urgent, None, 0.5, at(200)), at(200), "and is not long past");
     assert_eq!(next(&life.operation, Some(at(100)), at(100)), Step::Poll);
     assert_eq!(next(&life.operation, Some(at(101)), at(100)), Step::Wait(at(101)));
     assert_eq!(next(&new().operation, None, at(100)), Step::Poll);
@@ -755,4 +755,49 @@ proptest! {
             }
         }
     }
+}
+
+/// A percentage of an operation that started at the first second.
+fn is_at(percent: f64) -> Result<Observation, PollFailure> {
+    let start_time = Some(at(0));
+    Ok(Observation { percent: Some(percent), start_time, ..Observation::new(State::Running, "Running") })
+}
+
+#[test]
+fn an_end_is_estimated_and_renewed_when_it_has_moved_by_much_and_seldom() {
+    let end = |life: &Life| {
+        let progress = life.status().progress.as_ref();
+        progress.and_then(|progress| progress.estimated_completion_time.as_ref()).map(|end| end.0)
+    };
+    let life = new().poll(60, is_at(5.0));
+    assert_eq!(end(&life), None, "too early to tell");
+    let life = life.poll(100, is_at(10.0));
+    assert_eq!(end(&life), Some(at(1000)));
+    let (status, life) = (life.status().clone(), life.poll(101, is_at(10.0)));
+    assert_eq!(*life.status(), status, "an unchanged poll writes nothing");
+    let life = life.poll(200, is_at(10.0));
+    assert_eq!(end(&life), Some(at(1000)), "not twice in five minutes");
+    assert_eq!(life.status().last_progress_time, status.last_progress_time, "an estimate is no progress");
+    let life = life.poll(400, is_at(10.0));
+    assert_eq!(end(&life), Some(at(4000)));
+    assert_eq!(life.status().last_progress_time, status.last_progress_time);
+    let life = life.poll(800, is_at(19.0));
+    assert_eq!(end(&life), Some(at(4000)), "it moved by a tenth of what remains at most");
+    let suspended = life.edit(json!({"suspend": true})).settle(900);
+    assert_eq!(end(&suspended), None);
+    let over = suspended.edit(json!({})).poll(1000, is_at(50.0));
+    assert_eq!(end(&over), Some(at(2000)));
+    assert_eq!(end(&over.says(1001, State::Succeeded, "Done")), None);
+}
+
+#[test]
+fn an_operation_without_a_percentage_has_an_estimate_where_others_like_it_have_ended() {
+    let operation = operation(json!({}));
+    let took = [600, 600, 600].map(Duration::from_secs);
+    let subject = Subject { typical: crate::history::measure(took.into_iter()), ..subject(&operation) };
+    let poll = Poll { result: Ok(Observation::new(State::Running, "Running")), age: Duration::ZERO, since_last: None };
+    let decision = decide(subject, Some(poll), Memory::default(), at(0));
+    let progress = decision.status.progress.unwrap();
+    assert_eq!(progress.estimated_completion_time.map(|end| end.0), Some(at(600)));
+    assert_eq!((progress.percent, progress.summary), (None, None));
 }
