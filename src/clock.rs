@@ -1,15 +1,26 @@
 //! The two clocks of the process, read here and nowhere else: whoever needs the time gets it as an argument, or asks
 //! this module.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 use crate::schedule::{after, elapsed};
 
+thread_local! {
+    static TOLD: Cell<Option<Moment>> = const { Cell::new(None) };
+}
+
 /// The time of day, which can be set and can step.
 pub fn wall() -> Timestamp {
-    Timestamp::now()
+    TOLD.get().map_or_else(Timestamp::now, |told| told.time_at(monotonic()))
+}
+
+/// Sets the time of day for this thread: in a simulation it goes as tokio's clock does, and steps when told to.
+#[doc(hidden)]
+pub fn tell(now: Option<Timestamp>) {
+    TOLD.set(now.map(|wall| Moment { wall, monotonic: monotonic() }));
 }
 
 /// The clock that only goes forward: for waits, ages and limits. Tests may pause it with tokio's.

@@ -33,6 +33,8 @@ use lookup::Lookup;
 use reply::classify::Page;
 use send::Sender;
 use send::client::Client;
+#[doc(hidden)]
+pub use send::client::Wire;
 pub use send::proxy::{BadProxy, Proxy};
 pub use share::Landing;
 use share::list_policy::{ListPolicy, Way};
@@ -69,6 +71,9 @@ pub struct Options {
     pub user_agent: String,
     /// Where requests are counted.
     pub metrics: Arc<Metrics>,
+    /// What carries requests in place of HTTPS, in a simulation.
+    #[doc(hidden)]
+    pub wire: Option<Arc<dyn Wire>>,
 }
 
 impl Default for Options {
@@ -84,6 +89,7 @@ impl Default for Options {
             timeout: Duration::from_secs(20),
             user_agent: concat!("cloudop/", env!("CARGO_PKG_VERSION")).to_owned(),
             metrics: Arc::default(),
+            wire: None,
         }
     }
 }

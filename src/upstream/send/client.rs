@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ahash::HashMap;
+use futures::future::BoxFuture;
+use http::{Request, Response};
 use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use rustls::ClientConfig;
@@ -58,6 +60,12 @@ pub struct Call {
     pub headers: HeaderMap,
     /// What is posted; a GET without.
     pub body: Option<SecretString>,
+}
+
+/// What carries requests in place of HTTPS: a simulation brings a network of its own.
+pub trait Wire: std::fmt::Debug + Send + Sync {
+    /// The reply to `request`, or why there is none. It may take as long as it likes.
+    fn carry(&self, request: Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, PollFailure>>;
 }
 
 /// The connections to all clouds.
@@ -151,6 +159,9 @@ impl Client {
         account: &Account,
         namespace: &str,
     ) -> Result<Reply, PollFailure> {
+        if let Some(wire) = &self.options.wire {
+            return carry(&**wire, call, cloud, self.limits.whole).await;
+        }
         let client = self.client(account, &call.headers)?;
         let host = call.url.host_str().unwrap_or_default().to_owned();
         let proxy = self.options.egress_proxy.as_ref().map(Proxy::host);
@@ -222,6 +233,19 @@ impl Client {
             apart.insert(Arc::clone(account), now + APART);
         }
     }
+}
+
+async fn carry(wire: &dyn Wire, call: Call, cloud: &str, limit: Duration) -> Result<Reply, PollFailure> {
+    let body = call.body.as_ref().map(|body| body.expose_secret().as_bytes().to_vec());
+    let mut request = Request::new(body.clone().unwrap_or_default());
+    *request.method_mut() = if body.is_some() { http::Method::POST } else { http::Method::GET };
+    *request.uri_mut() = call.url.as_str().parse().unwrap_or_default();
+    *request.headers_mut() = call.headers;
+    let response = tokio::time::timeout(limit, wire.carry(request)).await;
+    let late = |_| PollFailure::new(FailureKind::Unreachable, format!("{cloud} did not answer within {limit:?}"));
+    let (head, body) = response.map_err(late)??.into_parts();
+    let status = head.status.as_u16();
+    Ok(Reply { status, headers: head.headers, body: Body::Whole(body), received: clock::wall() })
 }
 
 fn no_room(cloud: &str) -> PollFailure {

@@ -12,6 +12,7 @@
 //! | `fault`, `mangle` | what goes wrong |
 //! | `record` | what was asked |
 //! | `rehearsal` | lives for operations that nobody scripted |
+//! | `offline` | the clouds without a server |
 //! | `scenario` | all of it from a YAML file |
 //!
 //! It shares no type with the product: both would be wrong together.
@@ -24,6 +25,7 @@ mod http2;
 mod life;
 mod listener;
 mod mangle;
+mod offline;
 mod play;
 mod record;
 mod rehearsal;
@@ -39,6 +41,7 @@ pub use clouds::{BasicHeader, Cloud, NumspotApi, Route};
 pub use fault::{Fault, Times};
 pub use life::{Key, Operation, Scope, Stage, Task};
 pub use listener::Listener;
+pub use offline::{Answered, Clouds};
 pub use record::{Matcher, RecordedRequest};
 pub use rehearsal::{Outcome, accounts as rehearsal_accounts};
 pub use scenario::{InvalidScenario, Scenario};
