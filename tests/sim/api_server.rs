@@ -252,6 +252,10 @@ impl ApiServer {
         match fault {
             Some(ServerFault::CrashBefore) => self.crash().await,
             Some(ServerFault::RequestLost) => return Err("the connection was cut".into()),
+            // To a POST it would say that there is such an object.
+            Some(ServerFault::Refused(409)) if head.method == http::Method::POST => {
+                return reply(refuse(500, "InternalError"));
+            }
             Some(ServerFault::Refused(code)) => return reply(refuse(code, "InternalError")),
             Some(ServerFault::Slow(seconds)) => sleep(Duration::from_secs(seconds)).await,
             _ => {}

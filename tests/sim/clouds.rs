@@ -77,8 +77,24 @@ impl Provider {
 }
 
 impl Followed {
-    fn operation_id(&self, number: usize) -> String {
+    pub fn operation_id(&self, number: usize) -> String {
         format!("operation-{number}")
+    }
+
+    /// Whether a request for `target` asks for it alone. NumSpot has no such request, and is asked for its list.
+    pub fn is_asked_for(&self, number: usize, target: &str) -> bool {
+        match self.provider {
+            Provider::Numspot => target.contains(&format!("/spaces/{}/", PLACES[self.place])),
+            _ => target.split(['/', '?']).any(|part| part == self.operation_id(number)),
+        }
+    }
+
+    /// Whether an answer to that says that there is no such operation.
+    pub fn is_denied(&self, status: u16, is_told_of: bool) -> bool {
+        match self.provider {
+            Provider::Numspot => status == 200 && !is_told_of,
+            _ => status == 404,
+        }
     }
 
     /// The spec of its CloudOperation, with the defaults that the API server sets.
@@ -133,7 +149,9 @@ impl Followed {
 
     /// Whether `word` is its cloud's for success, and no error stands beside it.
     pub fn is_success(&self, word: Option<&str>) -> bool {
-        let has_error = self.end == End::SucceedsWithError && self.provider != Provider::HuaweiCce;
+        // A job's reason is no error by itself, and a workflow has no place for one.
+        let has_place = matches!(self.provider, Provider::Numspot | Provider::Sbercloud);
+        let has_error = self.end == End::SucceedsWithError && has_place;
         word == Some(self.provider.words()[2]) && !has_error
     }
 
@@ -245,7 +263,7 @@ impl Line {
             sky.clouds.answer((head.method.as_str(), &target), headers, body, now)
         };
         let Some(Answered { status, headers, body }) = answered else { return Err(lost("nothing came back")) };
-        network.note_answer(&target, status, &body);
+        network.note_answer(account, &target, status, &body);
         if fault == Some(CloudFault::CrashAfter) {
             self.crash().await;
         }

@@ -44,7 +44,10 @@ fn search(first: u64, most: u64, until: Option<Instant>) -> (u64, Tally) {
         let story = Story::of(seed);
         match play(&story) {
             Ok(tally) => all += tally,
-            Err(broken) => panic!("{}", report(seed, &story, broken)),
+            Err(broken) => {
+                println!("{}", report(seed, &story, broken));
+                panic!("a promise was broken")
+            }
         }
         played += 1;
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Two Secrets of one namespace: two accounts at all clouds.
 pub const ACCOUNTS: usize = 2;
 /// When the last happening is over, in seconds.
-pub const TROUBLE: u64 = 1800;
+pub const TROUBLE: u64 = 900;
 
 /// One run of the world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,10 +200,10 @@ impl Followed {
             provider: providers[dice.below(5) as usize],
             account: dice.below(ACCOUNTS as u64) as usize,
             place: dice.below(2) as usize,
-            created: if dice.one_in(2) { 0 } else { dice.below(600) },
-            runs: [0, 3, 30, 200, 900][dice.below(5) as usize] + dice.below(30),
+            created: if dice.one_in(2) { 0 } else { dice.below(300) },
+            runs: [0, 3, 30, 200, 500][dice.below(5) as usize] + dice.below(30),
             end,
-            interval: dice.one_in(3).then(|| [1, 5, 20, 100][dice.below(4) as usize]),
+            interval: dice.one_in(3).then(|| [1, 5, 20, 20, 100, 100][dice.below(6) as usize]),
             deadline: dice.one_in(4).then(|| [10, 100, 1000][dice.below(3) as usize]),
             grace: [0, 30, 120, 120][dice.below(4) as usize],
             ttl: dice.one_in(6).then(|| 60 + dice.below(300) as i64),

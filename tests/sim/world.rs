@@ -24,9 +24,9 @@ use crate::promises::{BURST, Broken, Ledger, Promise, RATE, Witness, is_over};
 use crate::story::{ACCOUNTS, Edit, End, Provider, Story, TROUBLE, What};
 
 /// How long a story goes on when nothing happens any more: the longest pause and the slowest look, twice.
-const QUIET: u64 = 1800;
+const QUIET: u64 = 1000;
 /// After how long without trouble all is as usual again: the longest delay of a fault, and a pause.
-const SETTLED: u64 = 900;
+const SETTLED: u64 = 600;
 /// How late a look may be, and how far intervals are drawn apart.
 const LATE: Duration = Duration::from_secs(15);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(132);
@@ -120,17 +120,18 @@ impl Network {
     }
 
     /// An answer to a request for `target`: of which operations it tells.
-    pub fn note_answer(&self, target: &str, status: u16, body: &[u8]) {
+    pub fn note_answer(&self, account: usize, target: &str, status: u16, body: &[u8]) {
         let body = String::from_utf8_lossy(body);
-        for number in 0..self.story.operations.len() {
-            let id = format!("operation-{number}");
-            let is_asked_for = target.split(['/', '?']).any(|part| part == id);
+        for (number, followed) in self.story.operations.iter().enumerate().filter(|(_, f)| f.account == account) {
+            let id = followed.operation_id(number);
             let is_told_of = status == 200 && body.contains(&format!("\"{id}\""));
+            let is_asked_for = followed.is_asked_for(number, target);
+            let is_denied = is_asked_for && followed.is_denied(status, is_told_of);
             if is_asked_for || is_told_of {
                 self.told.lock().unwrap().insert(number, Instant::now());
             }
             let mut absences = self.absences.lock().unwrap();
-            if is_asked_for && status == 404 {
+            if is_denied {
                 absences.entry(number).or_insert((0, Instant::now())).0 += 1;
             } else if is_asked_for || is_told_of {
                 absences.remove(&number);
@@ -290,7 +291,8 @@ impl World {
             Todo::Happen(what) => self.happen(what).await,
             Todo::Start => self.start(),
             Todo::Stop(process) => {
-                self.crash_without_successor(process).await;
+                // The other may have died before it.
+                self.crash(process, 3).await;
                 *self.network.doubled.lock().unwrap() = Some(Instant::now());
             }
             Todo::Mend => {
@@ -400,13 +402,14 @@ impl World {
         self.processes.insert(process, tokio::task::spawn_local(running));
     }
 
+    /// Has a process die, and another start after a pause unless one leads.
     async fn crash(&mut self, process: u64, pause: u64) {
-        if self.crash_without_successor(process).await && self.processes.is_empty() {
+        if self.end(process).await && self.processes.is_empty() {
             self.later(pause, Todo::Start);
         }
     }
 
-    async fn crash_without_successor(&mut self, process: u64) -> bool {
+    async fn end(&mut self, process: u64) -> bool {
         let Some(running) = self.processes.remove(&process) else { return false };
         running.abort();
         let ended = running.await;
@@ -419,7 +422,7 @@ impl World {
 
     async fn stop_all(&mut self) {
         for process in self.processes.keys().copied().collect::<Vec<_>>() {
-            self.crash_without_successor(process).await;
+            self.end(process).await;
         }
     }
 

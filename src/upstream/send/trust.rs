@@ -1,7 +1,7 @@
 //! Which servers are believed: those with a certificate from an authority that the system or `ca.crt` trusts, and those
 //! whose own certificate stands in `ca.crt`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,6 +16,9 @@ use rustls::{
 };
 
 use super::proxy::Proxy;
+
+/// Read once for the process, as they are many.
+static SYSTEMS: OnceLock<Option<Arc<WebPkiServerVerifier>>> = OnceLock::new();
 
 /// The system has no certificate authority that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +43,12 @@ impl System {
     /// [`NoAuthorities`], or what is wrong with the proxy's.
     pub fn load(proxy: Option<&Proxy>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let verifier = verifier(roots, &provider).map_err(|_| NoAuthorities)?;
+        let load = || {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            verifier(roots, &provider).ok()
+        };
+        let verifier = SYSTEMS.get_or_init(load).clone().ok_or(NoAuthorities)?;
         let proxy = proxy.and_then(|proxy| Some((proxy.host(), proxy.authorities.as_deref()?)));
         let proxy = proxy.map(|(host, authorities)| {
             let added = Added::read(authorities, &provider).map_err(|why| format!("--egress-proxy-ca-file {why}"))?;
