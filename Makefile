@@ -43,6 +43,15 @@ test-oldest: toolchain ## what meets a cluster, on the oldest Kubernetes that is
 test-unit: toolchain ## what needs no cluster (seconds)
 	$(CARGO) test --package cloudop --lib --bins --test replies --test architecture
 
+.PHONY: sim
+sim: toolchain ## searches for broken promises in a simulated world until stopped (10 min to build at first; FOR=seconds, SEED=one)
+	@SIM_SEED=$(SEED) SIM_SECONDS=$(or $(FOR),1000000000) SIM_FIRST=$(or $(FIRST),1000000) \
+	  $(CARGO) test --quiet --profile search --test sim no_story -- --nocapture
+
+.PHONY: sim-planted
+sim-planted: toolchain ## plants faults in copies of the code and has the search find each (30 min)
+	@tests/sim/planted/run
+
 .PHONY: bench
 bench: toolchain ## measures it beside other operators, into docs/benchmarks.md (40 min; BENCH=--help for less)
 	@benches/build

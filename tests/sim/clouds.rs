@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cloudop::observation::{FailureKind, PollFailure};
 use cloudop::upstream::Wire;
-use cloudop_simulator::{Account, Answered, Cloud, Clouds, Key, Operation, Scope, Stage};
+use cloudop_simulator::{Account, Answered, Cloud, Clouds, Key, Operation, Scope, Stage, Task};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -128,11 +128,21 @@ impl Followed {
         let [waits, goes_on, succeeded, failed] = self.provider.words();
         let part = |share: u64| Duration::from_secs(self.runs * share / 10);
         let scope = self.provider.scope(PLACES[self.place]);
+        let with_parts = |stage: Stage, done: usize| {
+            let has_parts = matches!(self.provider, Provider::Ucs | Provider::Otc | Provider::HuaweiCce);
+            let parts = ["first", "second"].into_iter().enumerate().filter(|_| has_parts);
+            parts.fold(stage, |stage, (nth, name)| {
+                stage.task(Task::new(name, name).state(if nth < done { succeeded } else { goes_on }))
+            })
+        };
         let life = Operation::new(self.provider.cloud(), scope, self.operation_id(number))
             .kind("Upgrade")
             .job_uid(format!("run-{number}"))
             .stage(Stage::state(waits).lasting(part(3)))
-            .stage(Stage::state(goes_on).lasting(part(7)));
+            .stage(with_parts(Stage::state(goes_on).lasting(part(3)), 1))
+            // A part that failed for a moment begins again.
+            .stage(with_parts(Stage::state(goes_on).lasting(part(2)), 0))
+            .stage(with_parts(Stage::state(goes_on).lasting(part(2)), 1));
         match self.end {
             End::Succeeds => life.stage(Stage::state(succeeded)),
             End::Fails => life.stage(Stage::state(failed).error("7", "the quota is exceeded")),
@@ -237,7 +247,11 @@ impl Line {
             Some(CloudFault::CrashBefore) => self.crash().await,
             Some(CloudFault::Reset) => return Err(lost("the connection was reset")),
             Some(CloudFault::Hangs) => pending().await,
-            Some(CloudFault::Status(code)) => return Ok(reply(code, "application/json", br#"{"error": "trouble"}"#)),
+            Some(CloudFault::Status(code)) => {
+                // Some repeat what was sent.
+                let body = json!({"error_code": "1", "error_msg": format!("not with {}", token(account))});
+                return Ok(reply(code, "application/json", body.to_string().as_bytes()));
+            }
             Some(CloudFault::NoSuchPage) => return Ok(reply(404, "text/html", b"<html>no such page</html>")),
             Some(CloudFault::Garbage) => return Ok(reply(200, "application/json", br#"{"status": "Success"#)),
             Some(CloudFault::Throttled { seconds, date }) => {

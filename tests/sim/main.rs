@@ -10,6 +10,8 @@ mod shrink;
 mod story;
 mod world;
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use promises::Broken;
@@ -18,14 +20,14 @@ use story::Story;
 use world::{Tally, play};
 
 /// How many stories `make test` plays.
-const STORIES: u64 = 1000;
+const STORIES: u64 = 600;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn report(seed: u64, story: &Story, broken: Broken) -> String {
-    let (story, broken) = shrink(story, broken);
+fn report(seed: u64, story: Story, broken: Broken) -> String {
+    let (story, broken) = if number("SIM_SHORTEN") == Some(0) { (story, broken) } else { shrink(&story, broken) };
     let Broken { promise, at, how } = broken;
     let story = serde_json::to_string(&story).unwrap();
     format!(
@@ -35,23 +37,40 @@ fn report(seed: u64, story: &Story, broken: Broken) -> String {
     )
 }
 
-/// Plays the stories from the `first` seed on, until it has played so many or the time is up.
+/// Plays the stories from the `first` seed on, on all cores, until so many are played or the time is up.
 fn search(first: u64, most: u64, until: Option<Instant>) -> (u64, Tally) {
-    let mut all = Tally::default();
-    let mut played = 0;
-    while played < most && until.is_none_or(|until| Instant::now() < until) {
-        let seed = first + played;
-        let story = Story::of(seed);
-        match play(&story) {
-            Ok(tally) => all += tally,
-            Err(broken) => {
-                println!("{}", report(seed, &story, broken));
-                panic!("a promise was broken")
+    let next = AtomicU64::new(first);
+    let is_over = AtomicBool::new(false);
+    let play_some = || {
+        let (mut played, mut all) = (0, Tally::default());
+        while until.is_none_or(|until| Instant::now() < until) && !is_over.load(Ordering::SeqCst) {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed - first >= most {
+                break;
             }
+            let story = Story::of(seed);
+            match play(&story) {
+                Ok(tally) => all += tally,
+                Err(broken) => {
+                    if !is_over.swap(true, Ordering::SeqCst) {
+                        println!("{}", report(seed, story, broken));
+                    }
+                    panic!("a promise was broken");
+                }
+            }
+            played += 1;
         }
-        played += 1;
-    }
-    (played, all)
+        (played, all)
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let players: Vec<_> = (0..cores).map(|_| scope.spawn(play_some)).collect();
+        players.into_iter().fold((0, Tally::default()), |(played, mut all), player| {
+            let (more, tally) = player.join().expect("a promise was broken");
+            all += tally;
+            (played + more, all)
+        })
+    })
 }
 
 #[test]
@@ -63,7 +82,7 @@ fn no_story_breaks_a_promise() {
     }
     let began = Instant::now();
     let until = number("SIM_SECONDS").map(|seconds| began + Duration::from_secs(seconds));
-    let most = if until.is_some() { u64::MAX } else { STORIES };
+    let most = number("SIM_STORIES").unwrap_or(if until.is_some() { u64::MAX } else { STORIES });
     let first = number("SIM_FIRST").unwrap_or(0);
     let (played, tally) = search(first, most, until);
     println!("{played} stories from seed {first} on, in {:?}: {tally:?}", began.elapsed());
