@@ -1,8 +1,12 @@
 //! One CloudOperation, in words.
 
-use cloudop::api::CloudOperation;
+use std::time::Duration;
+
+use cloudop::api::{CloudOperation, CloudOperationStatus};
+use cloudop::history::{History, Typical};
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::api::ListParams;
 
 use crate::cluster::{Cluster, trouble};
 use crate::exit::{Error, Exit};
@@ -21,7 +25,11 @@ pub async fn explain(cluster: &Cluster, name: &str) -> Result<Exit, Error> {
         println!("There is no CloudOperation {name} in namespace {}.", cluster.namespace);
         return Ok(Exit::Unknown);
     };
-    for line in describe(&operation, &cluster.namespace, Timestamp::now()) {
+    // Whoever may not list is told the rest.
+    let others = cluster.operations().list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+    let mut history = History::default();
+    others.iter().for_each(|other| history.note(other));
+    for line in describe(&operation, history.typical(&operation), &cluster.namespace, Timestamp::now()) {
         println!("{line}");
     }
     Ok(match verdict(&operation) {
@@ -32,7 +40,7 @@ pub async fn explain(cluster: &Cluster, name: &str) -> Result<Exit, Error> {
 }
 
 /// The lines of it.
-fn describe(operation: &CloudOperation, namespace: &str, now: Timestamp) -> Vec<String> {
+fn describe(operation: &CloudOperation, typical: Option<Typical>, namespace: &str, now: Timestamp) -> Vec<String> {
     let name = operation.name_any();
     let id = &operation.spec.operation_id;
     let provider = operation.spec.provider.name();
@@ -66,6 +74,9 @@ fn describe(operation: &CloudOperation, namespace: &str, now: Timestamp) -> Vec<
     if let Some(progress) = &status.last_progress_time {
         lines.push(format!("The cloud last showed a change {} ago.", ago(progress.0, now)));
     }
+    if !matches!(verdict(operation), Verdict::Over(_)) {
+        lines.extend(expect(status, typical, now));
+    }
     if let Some(next) = next_step(operation) {
         lines.push(format!("Next: {next}."));
     }
@@ -74,6 +85,23 @@ fn describe(operation: &CloudOperation, namespace: &str, now: Timestamp) -> Vec<
         lines.push(format!("  kubectl cloudop poll {name} --namespace {namespace}"));
     }
     lines
+}
+
+/// When it may be over, and how long such operations take.
+fn expect(status: &CloudOperationStatus, typical: Option<Typical>, now: Timestamp) -> Option<String> {
+    let end = status.progress.as_ref().and_then(|progress| progress.estimated_completion_time.as_ref());
+    let end = end.map(|end| match since(now, end.0) {
+        Duration::ZERO => format!("It was expected to be over {} ago", ago(end.0, now)),
+        left => format!("It may be over in {}", short(left)),
+    });
+    let typical =
+        typical.map(|typical| format!("typically {}, of {} like it here", short(typical.median), typical.runs));
+    match (end, typical) {
+        (Some(end), Some(typical)) => Some(format!("{end} ({typical}).")),
+        (Some(said), None) => Some(format!("{said}.")),
+        (None, Some(typical)) => Some(format!("It takes {typical}.")),
+        (None, None) => None,
+    }
 }
 
 fn ago(then: Timestamp, now: Timestamp) -> String {

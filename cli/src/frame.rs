@@ -253,11 +253,14 @@ fn bar(status: &CloudOperationStatus, verdict: &Verdict) -> String {
     format!("{}{}", "█".repeat(full), Style::new().dim().apply_to("░".repeat(BAR - full)))
 }
 
-/// How long it may take yet, if it goes on as it did. Unknown near its beginning.
+/// How long it may take yet, if it goes on as it did, or as others like it did. Unknown near its beginning.
 fn left(status: &CloudOperationStatus, now: Timestamp) -> Option<Duration> {
-    let share = share(status).filter(|share| *share >= 0.02 && *share < 1.0)?;
     let elapsed = since(status.start_time.as_ref()?.0, now);
-    (elapsed >= SOON).then(|| elapsed.mul_f64((1.0 - share) / share))
+    let share = share(status).filter(|share| *share >= 0.02 && *share < 1.0 && elapsed >= SOON);
+    share.map(|share| elapsed.mul_f64((1.0 - share) / share)).or_else(|| {
+        let end = status.progress.as_ref()?.estimated_completion_time.as_ref()?.0;
+        Some(since(now, end)).filter(|left| !left.is_zero())
+    })
 }
 
 /// The time from `then` to `now`; none where that is earlier.
@@ -302,6 +305,18 @@ mod tests {
                 ],
             }),
         )
+    }
+
+    #[test]
+    fn what_is_left_follows_the_progress_and_else_the_estimate() {
+        let left = |status: Value| left(&operation("a", status).status.unwrap(), NOW.parse().unwrap());
+        let estimate = "2026-11-27T01:20:00Z";
+        let progress = |progress: Value| json!({"startTime": "2026-11-27T00:45:00Z", "progress": progress});
+        assert_eq!(left(progress(json!({"estimatedCompletionTime": estimate}))), Some(Duration::from_secs(1200)));
+        let both = json!({"percent": 50, "estimatedCompletionTime": estimate});
+        assert_eq!(left(progress(both)), Some(Duration::from_secs(900)));
+        assert_eq!(left(progress(json!({"estimatedCompletionTime": "2026-11-27T00:59:00Z"}))), None, "it is over due");
+        assert_eq!(left(progress(json!({}))), None);
     }
 
     fn failed(name: &str) -> CloudOperation {
