@@ -6,7 +6,6 @@ use std::time::Duration;
 use ahash::{HashMap, RandomState};
 
 use crate::api::{CloudOperation, CloudOperationStatus, Phase};
-use crate::schedule::elapsed;
 
 /// The most runs that are kept of one kind, and of these the most of one account: no tenant makes others' operations look
 /// longer than they are.
@@ -69,7 +68,7 @@ impl History {
             object: self.names.hash_one(&operation.metadata.uid),
             account: self.account(operation),
             ended: end.0.as_second(),
-            took: elapsed(start.0, end.0).max(Duration::from_secs(1)),
+            took: Duration::try_from(end.0.duration_since(start.0)).unwrap_or_default().max(Duration::from_secs(1)),
         };
         self.noted += 1;
         let key = self.key(operation, status);
