@@ -19,8 +19,9 @@ const MOST_STRETCH: u32 = 4;
 const WORTH_OF_A_POLL: f64 = 0.25;
 const LONGEST_FAULT: Duration = Duration::from_secs(300);
 const SHORTEST_CONFIGURATION_FAULT: Duration = Duration::from_secs(30);
-/// From which percentage on it tells when the end will be.
+/// From which percentage and age on it tells when the end will be.
 const TELLING: i32 = 10;
+const TELLING_AGE: Duration = Duration::from_secs(60);
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 /// In microseconds. Each divides a second, so that a wait of whole seconds ends where it began.
 const STEPS: [u32; 5] = [500_000, 250_000, 125_000, 62_500, 31_250];
@@ -61,11 +62,13 @@ pub fn poll_interval(
     interval.mul_f64(0.9 + 0.2 * share)
 }
 
-/// When the operation will be over: if it goes on as its percentage did, from a tenth on, else as `typical` ones do.
+/// When the operation will be over: if it goes on as its percentage did, from a tenth and a minute on, else as `typical`
+/// ones do.
 pub fn estimate(status: &CloudOperationStatus, typical: Option<Typical>, now: Timestamp) -> Option<Timestamp> {
     let percent = status.progress.as_ref().and_then(|progress| progress.percent);
-    let remaining = remaining(status, now).filter(|_| percent.is_some_and(|percent| percent >= TELLING));
     let age = age(status, now);
+    let tells = percent.is_some_and(|percent| percent >= TELLING) && age >= TELLING_AGE;
+    let remaining = remaining(status, now).filter(|_| tells);
     let remaining = remaining.or_else(|| Some(typical?.end_of(age).saturating_sub(age)))?;
     Some(after(now, remaining))
 }
