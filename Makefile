@@ -48,6 +48,10 @@ sim: toolchain ## searches for broken promises in a simulated world until stoppe
 	@SIM_SEED=$(SEED) SIM_SECONDS=$(or $(FOR),1000000000) SIM_FIRST=$(or $(FIRST),1000000) \
 	  $(CARGO) test --quiet --profile search --test sim no_story -- --nocapture
 
+.PHONY: sim-core
+sim-core: toolchain ## walks through all that can happen to the core in so many steps (STEPS=5)
+	@CORE_STEPS=$(or $(STEPS),5) $(CARGO) test --quiet --profile search --test sim no_path -- --nocapture
+
 .PHONY: sim-planted
 sim-planted: toolchain ## plants faults in copies of the code and has the search find each (30 min)
 	@tests/sim/planted/run

@@ -5,6 +5,7 @@
 
 mod api_server;
 mod clouds;
+mod core;
 mod promises;
 mod shrink;
 mod story;
