@@ -5,6 +5,12 @@ use std::{env, error::Error, io::Write, thread};
 use cloudop_testbed::ControlPlane;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if env::args().len() > 1 {
+        eprintln!(
+            "usage: control-plane\nStarts etcd and a kube-apiserver on loopback until Ctrl-C, and prints how to reach them."
+        );
+        std::process::exit(2);
+    }
     let control_plane = ControlPlane::start()?;
     let kubectl = control_plane.bin("kubectl")?;
     let programs = kubectl.parent().ok_or("kubectl is in no folder")?;
