@@ -34,7 +34,7 @@ pub(super) async fn apply(
     now: Moment,
 ) -> Result<Requeue, Error> {
     let Decision { status, next, mut notices, memory } = decision;
-    let untold = memory.untold(tracked.rare().core);
+    let (untold, undone) = (memory.untold(tracked.rare().core), memory.undone(tracked.rare().core));
     if operation.status.as_ref().is_some_and(is_over) && may_be_untold(operation, &status, context, now.wall) {
         notices.extend(ending(&status));
     }
@@ -66,14 +66,14 @@ pub(super) async fn apply(
         // Someone else wrote first, or this is an older object of the same name: look again.
         Err(kube::Error::Api(refusal)) if refusal.code == 409 => {
             context.metrics.count_write("conflict");
-            tracked.rare().core = untold;
+            tracked.rare().core = undone;
             look_again(operation, tracked, context, now);
             Ok(Requeue::After(LOOK_AGAIN))
         }
         Err(error) => {
             context.metrics.count_write("failed");
             unannounced(&mut tracked).doubt(change);
-            tracked.rare().core = untold;
+            tracked.rare().core = undone;
             look_again(operation, tracked, context, now);
             Err(Error::WriteStatus(error))
         }

@@ -55,8 +55,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What is remembered where the status that goes with this cannot be written: what the cloud said counts, and nothing
-    /// more has been told than `before`.
+    /// What is remembered while the status that goes with this must wait: what the cloud said counts, and nothing more has
+    /// been told than `before`.
     pub fn untold(self, before: Self) -> Self {
         Self {
             announced: before.announced,
@@ -65,6 +65,12 @@ impl Memory {
             estimated: before.estimated,
             ..self
         }
+    }
+
+    /// What is remembered where that status could not be written, and the same answer will be decided about again: it must
+    /// not count twice as one that there is no such operation, but as one that there is, it counts.
+    pub fn undone(self, before: Self) -> Self {
+        Self { absence: self.absence.and(before.absence), ..self.untold(before) }
     }
 }
 
