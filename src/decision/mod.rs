@@ -98,6 +98,8 @@ const CLOCK_STEP: Duration = Duration::from_secs(30);
 /// How long the words of a fault stay while its reason and the cloud's code do: some clouds put a time, a server's name
 /// or the signed request into them.
 const WORDS_KEPT: Duration = Duration::from_secs(300);
+/// An end so near is not estimated.
+const SOON: Duration = Duration::from_secs(60);
 /// How long an estimate of the end stays at least.
 const ESTIMATE_KEPT: Duration = Duration::from_secs(300);
 /// The longest request that is echoed as it is, in characters.
@@ -501,7 +503,9 @@ fn renew_estimate(operation: Subject<'_>, status: &mut CloudOperationStatus, mem
             is_settled || moved <= elapsed(now, end.0) / 10
         }
         (Some(_), None) => goes_on,
-        (None, end) => end.is_none(),
+        // What is over so soon is not worth a write.
+        (None, Some(end)) => elapsed(now, end.0) < SOON,
+        (None, None) => true,
     };
     if stays {
         return;

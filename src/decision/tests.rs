@@ -807,4 +807,8 @@ fn an_operation_without_a_percentage_has_an_estimate_where_others_like_it_have_e
     let progress = decision.status.progress.unwrap();
     assert_eq!(progress.estimated_completion_time.map(|end| end.0), Some(at(600)));
     assert_eq!((progress.percent, progress.summary), (None, None));
+    let soon = crate::history::measure([50, 50, 50].map(Duration::from_secs).into_iter());
+    let poll = Poll { result: Ok(Observation::new(State::Running, "Running")), age: Duration::ZERO, since_last: None };
+    let decision = decide(Subject { typical: soon, ..subject }, Some(poll), Memory::default(), at(0));
+    assert_eq!(decision.status.progress, None, "it is over before anybody has read it");
 }
