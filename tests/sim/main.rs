@@ -21,7 +21,7 @@ use story::Story;
 use world::{Tally, play};
 
 /// How many stories `make test` plays.
-const STORIES: u64 = 600;
+const STORIES: u64 = 400;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

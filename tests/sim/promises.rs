@@ -251,8 +251,8 @@ pub struct Ledger {
     pauses: Vec<(Instant, u64, usize, Duration)>,
 }
 
-/// One request a second, after three at once.
-pub const RATE: f64 = 1.0;
+/// One request in five seconds, after three at once: so few that the budget is used up often.
+pub const RATE: f64 = 0.2;
 pub const BURST: u32 = 3;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -262,7 +262,7 @@ impl Ledger {
         let now = Instant::now();
         self.requests.push((now, process, account));
         let recent = self.requests.iter().filter(|(at, _, of)| *of == account && now - *at < MINUTE).count();
-        let allowed = (BURST as usize + 60) * leaders;
+        let allowed = (BURST as usize + (MINUTE.as_secs_f64() * RATE) as usize) * leaders;
         if recent > allowed {
             return Err(format!("{recent} requests of one account in a minute, {allowed} are allowed"));
         }
