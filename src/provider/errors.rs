@@ -2,19 +2,32 @@
 
 use super::*;
 
+/// How deep an error within an error, or a list within a list, is looked for: a cloud may nest tens of thousands.
+const MOST_LEVELS: usize = 16;
+/// Said where an error says nothing.
+const UNTOLD: &str = "the cloud tells of an error without a code or a message";
+
 /// The error that `value` tells of. `null`, `{}`, `[]`, `""`, `0`, a code of 0 or OK and their like tell of none;
 /// anything else does, also where it has neither code nor message.
 pub(crate) fn read_error(value: Json<'_>) -> Option<OperationError> {
-    if value.is_array() {
-        return value.items().find_map(read_error);
-    }
-    if !value.is_object() {
+    read_within(value, MOST_LEVELS)
+}
+
+/// What is nested deeper than so many `levels` is an error of which nothing more is said.
+fn read_within(value: Json<'_>, levels: usize) -> Option<OperationError> {
+    if !value.is_object() && !value.is_array() {
         let text = value.scalar()?.trim();
         return is_something(text)
             .then(|| OperationError { message: Some(text.to_owned()), ..OperationError::default() });
     }
     if value.is_empty() {
         return None;
+    }
+    let Some(levels) = levels.checked_sub(1) else {
+        return Some(OperationError { message: Some(UNTOLD.to_owned()), ..OperationError::default() });
+    };
+    if value.is_array() {
+        return value.items().find_map(|item| read_within(item, levels));
     }
     let pick = |names: &[&str]| {
         let texts = names.iter().filter_map(|name| value.get(name)?.scalar());
@@ -30,11 +43,11 @@ pub(crate) fn read_error(value: Json<'_>) -> Option<OperationError> {
         (title, detail) => title.or(detail),
     };
     // An error within the error, or details alone.
-    let inner = || ["error", "errors", "details"].iter().find_map(|name| read_error(value.get(name)?));
+    let inner = || ["error", "errors", "details"].iter().find_map(|name| read_within(value.get(name)?, levels));
     let (code, message) = match (code.filter(|code| code != "about:blank"), message) {
         (None, None) => match inner() {
             Some(inner) => (inner.code, inner.message),
-            None => (None, Some("the cloud tells of an error without a code or a message".to_owned())),
+            None => (None, Some(UNTOLD.to_owned())),
         },
         told => told,
     };
@@ -124,6 +137,15 @@ mod tests {
         json: &str,
     ) {
         assert_eq!(read(json), None);
+    }
+
+    #[rstest::rstest]
+    #[case::arrays("[", "]")]
+    #[case::objects("{\"error\":", "}")]
+    fn errors_within_errors_need_no_stack(#[case] before: &str, #[case] behind: &str) {
+        let json = format!("{}1{}", before.repeat(60_000), behind.repeat(60_000));
+        let (code, message) = read(&json).unwrap();
+        assert_eq!((code, message.as_deref()), (None, Some(UNTOLD)));
     }
 
     #[rstest::rstest]
