@@ -201,7 +201,7 @@ impl Store {
 
     fn replace_status(&mut self, name: &str, sent: &Value) -> (u16, Value) {
         let Some(mut object) = self.objects.get(name).cloned() else { return refuse(404, "NotFound") };
-        let meta = |key: &str| &object["metadata"][key] == &sent["metadata"][key];
+        let meta = |key: &str| object["metadata"][key] == sent["metadata"][key];
         if !meta("uid") || !meta("resourceVersion") {
             return refuse(409, "Conflict");
         }
