@@ -56,6 +56,10 @@ sim-core: toolchain ## walks through all that can happen to the core in so many 
 sim-planted: toolchain ## plants faults in copies of the code and has the search find each (30 min)
 	@tests/sim/planted/run
 
+.PHONY: fuzz
+fuzz: toolchain ## searches with coverage for inputs that break a promise (TARGET=one, FOR=60 seconds each; 10 min to build at first)
+	@tests/fuzz/run '$(TARGET)' $(or $(FOR),60)
+
 .PHONY: bench
 bench: toolchain ## measures it beside other operators, into docs/benchmarks.md (40 min; BENCH=--help for less)
 	@benches/build

@@ -236,6 +236,15 @@ fn weigh((namespace, name): &Key, reading: &Reading) -> u32 {
     u32::try_from(namespace.len() + name.len() + values + BESIDE_VALUES).unwrap_or(u32::MAX)
 }
 
+/// What `secret` says for `provider`, for the fuzzer, which has no cluster to read it from.
+///
+/// # Errors
+/// [`FailureKind::CredentialsIncomplete`] with a message that names the key at fault.
+#[doc(hidden)]
+pub fn account(secret: &Secret, provider: &dyn CloudApi) -> Result<Arc<Account>, PollFailure> {
+    Contents::new(pick("cloud", secret)?).account(provider)
+}
+
 /// The keys of a Secret that is meant for a cloud.
 fn pick(name: &str, secret: &Secret) -> Result<SecretKeys, PollFailure> {
     let data = secret.data.as_ref();

@@ -7,7 +7,8 @@
 mod by_hand;
 mod guard;
 mod lookup;
-mod reply;
+#[doc(hidden)] // For the fuzzer, which hands it replies.
+pub mod reply;
 mod send;
 mod share;
 
@@ -36,6 +37,8 @@ use send::client::Client;
 #[doc(hidden)]
 pub use send::client::Wire;
 pub use send::proxy::{BadProxy, Proxy};
+#[doc(hidden)] // For the fuzzer, which hands it bundles.
+pub use send::trust::System;
 pub use share::Landing;
 use share::list_policy::{ListPolicy, Way};
 use share::rate_limiter::{Limits, RateLimiter};
