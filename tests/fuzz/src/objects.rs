@@ -23,7 +23,9 @@ pub fn object(data: &[u8]) {
     let again: CloudOperation = serde_json::from_str(&written).unwrap();
     assert_eq!(serde_json::to_string(&again).unwrap(), written, "what we write we read otherwise");
 
-    let subject = |operation| Subject { operation, cloud: "cloud", typical: None };
+    let decide = |operation: &CloudOperation, poll: &Option<Poll>, memory| {
+        decide(Subject { operation, cloud: "cloud", typical: None }, poll.clone(), memory, now())
+    };
     let said = |state| Some(Ok(Observation::new(state, "word")));
     let result = match line {
         "pending" => said(State::Pending),
@@ -40,8 +42,8 @@ pub fn object(data: &[u8]) {
     let step = decision::next(&operation, None, now());
     assert_eq!(step == Step::Settle, is_over(&before) || operation.spec.suspend);
     assert!(resume(&operation, None, 0.5, now()) >= now());
-    let first = decide(subject(&operation), poll.clone(), Memory::default(), now());
-    assert_eq!(first, decide(subject(&operation), poll.clone(), Memory::default(), now()));
+    let first = decide(&operation, &poll, Memory::default());
+    assert_eq!(first, decide(&operation, &poll, Memory::default()));
     if is_over(&before) {
         assert!(is_over(&first.status) && first.status.phase == before.phase, "an end was taken back");
         assert_eq!(first.status.completion_time, before.completion_time);
@@ -52,7 +54,7 @@ pub fn object(data: &[u8]) {
         Next::Rest => assert!(is_over(&first.status) || operation.spec.suspend, "nobody looks at it again"),
     }
     operation.status = Some(first.status);
-    let second = decide(subject(&operation), poll.clone(), first.memory, now());
+    let second = decide(&operation, &poll, first.memory);
     if poll.is_none_or(|poll| poll.result.is_ok()) {
         assert_eq!(Some(&second.status), operation.status.as_ref(), "the same answer is written twice");
     }
