@@ -40,6 +40,15 @@ pub fn keep(target: &str, from: &Path) {
     std::fs::write(pack(target), lines).unwrap();
 }
 
+/// Writes all that a search begins with into a folder, a file for each.
+pub fn unpack(target: &str, folder: &Path) {
+    let found = found(target).into_iter().map(|(_, input)| input);
+    std::fs::create_dir_all(folder).unwrap();
+    for (number, input) in kept(target).into_iter().chain(found).chain(seeds(target)).enumerate() {
+        std::fs::write(folder.join(format!("{number:06}")), input).unwrap();
+    }
+}
+
 /// Inputs that once broke something, by the names of their files.
 pub fn found(target: &str) -> Vec<(String, Vec<u8>)> {
     let files = files(&folder("found").join(target));

@@ -1,10 +1,12 @@
-//! libFuzzer on the target that FUZZ_TARGET names.
+//! libFuzzer on the target that FUZZ_TARGET names, or what FUZZ_DO says: `targets`, `unpack` and `keep` with FUZZ_FOLDER,
+//! `dictionary`. Its arguments are libFuzzer's.
 #![no_main]
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use cloudop_fuzz::Target;
-use cloudop_fuzz::mutation::{Chance, mutate};
+use cloudop_fuzz::mutation::{self, Chance, mutate};
+use cloudop_fuzz::{TARGETS, Target, corpus};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use serde_json::Value;
 
@@ -13,7 +15,26 @@ static TARGET: LazyLock<&Target> = LazyLock::new(|| {
     cloudop_fuzz::target(&name).unwrap_or_else(|| panic!("FUZZ_TARGET={name}: there is no such target"))
 });
 
-fuzz_target!(|data: &[u8]| (TARGET.run)(data));
+fuzz_target!(
+    init: {
+        if let Ok(task) = std::env::var("FUZZ_DO") {
+            run(&task);
+            std::process::exit(0);
+        }
+    },
+    |data: &[u8]| (TARGET.run)(data)
+);
+
+fn run(task: &str) {
+    let folder = PathBuf::from(std::env::var("FUZZ_FOLDER").unwrap_or_default());
+    match task {
+        "targets" => TARGETS.iter().for_each(|target| println!("{}", target.name)),
+        "dictionary" => mutation::KEYS.iter().for_each(|word| println!("\"{word}\"")),
+        "unpack" => corpus::unpack(TARGET.name, &folder),
+        "keep" => corpus::keep(TARGET.name, &folder),
+        _ => panic!("FUZZ_DO={task}: there is no such task"),
+    }
+}
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     if TARGET.is_json && seed % 4 != 0 {
