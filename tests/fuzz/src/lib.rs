@@ -15,33 +15,35 @@ mod wire;
 pub struct Target {
     pub name: &'static str,
     pub run: fn(&[u8]),
+    /// The longest input worth making up, in bytes.
+    pub longest: usize,
     /// Whether what stands behind the first line is JSON, and changed as such.
     pub is_json: bool,
 }
 
-const fn json(name: &'static str, run: fn(&[u8])) -> Target {
-    Target { name, run, is_json: true }
+const fn json(name: &'static str, longest: usize, run: fn(&[u8])) -> Target {
+    Target { name, run, longest, is_json: true }
 }
 
-const fn raw(name: &'static str, run: fn(&[u8])) -> Target {
-    Target { name, run, is_json: false }
+const fn raw(name: &'static str, longest: usize, run: fn(&[u8])) -> Target {
+    Target { name, run, longest, is_json: false }
 }
 
 pub const TARGETS: &[Target] = &[
-    json("reply", replies::reply),
-    json("page", replies::page),
-    json("refusal", wire::refusal),
-    raw("retry-after", wire::retry_after),
-    json("token", wire::token),
-    raw("secret", wire::secret),
-    raw("endpoint", wire::endpoint),
-    raw("pem", wire::pem),
-    raw("redaction", texts::redaction),
-    raw("text", texts::text),
-    raw("time", texts::time),
-    json("object", objects::object),
-    json("profile", objects::profile),
-    raw("kubeconfig", objects::kubeconfig),
+    json("reply", 4096, replies::reply),
+    json("page", 4096, replies::page),
+    json("refusal", 1024, wire::refusal),
+    raw("retry-after", 128, wire::retry_after),
+    json("token", 256, wire::token),
+    raw("secret", 512, wire::secret),
+    raw("endpoint", 128, wire::endpoint),
+    raw("pem", 2048, wire::pem),
+    raw("redaction", 96, texts::redaction),
+    raw("text", 96, texts::text),
+    raw("time", 64, texts::time),
+    json("object", 4096, objects::object),
+    json("profile", 8192, objects::profile),
+    raw("kubeconfig", 2048, objects::kubeconfig),
 ];
 
 /// The target of that name.

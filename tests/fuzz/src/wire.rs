@@ -184,7 +184,7 @@ pub fn pem(data: &[u8]) {
     let Ok(bundle) = std::str::from_utf8(data) else { return };
     let config = SYSTEM.config(Some(bundle));
     match config {
-        Ok(_) => assert!(bundle.contains("-----BEGIN CERTIFICATE-----")),
+        Ok(_) => assert!(bundle.contains("-----BEGIN CERTIFICATE")),
         Err(why) => assert!(why.contains("certificate"), "{why}"),
     }
 }

@@ -28,7 +28,7 @@ fuzz_target!(
 fn run(task: &str) {
     let folder = PathBuf::from(std::env::var("FUZZ_FOLDER").unwrap_or_default());
     match task {
-        "targets" => TARGETS.iter().for_each(|target| println!("{}", target.name)),
+        "targets" => TARGETS.iter().for_each(|target| println!("{} {}", target.name, target.longest)),
         "dictionary" => mutation::KEYS.iter().for_each(|word| println!("\"{word}\"")),
         "unpack" => corpus::unpack(TARGET.name, &folder),
         "keep" => corpus::keep(TARGET.name, &folder),
