@@ -84,8 +84,8 @@ fn read_status(word: &str) -> State {
 
 /// Both are null where nothing is wrong.
 fn failure(job: Json<'_>) -> Option<OperationError> {
-    let message = job.get("fail_reason").and_then(read_error).and_then(|error| error.message);
-    let code = job.get("error_code").and_then(read_error).and_then(|error| error.message);
+    let text = |name| job.get(name).and_then(read_error).and_then(|error| error.message.or(error.code));
+    let (message, code) = (text("fail_reason"), text("error_code"));
     (message.is_some() || code.is_some()).then(|| OperationError { code, message, ..OperationError::default() })
 }
 
@@ -209,6 +209,13 @@ mod tests {
         let document = Document::parse(br#"{"job_id":"j","status":"SUCCESS","error_code":"Ecs.0013"}"#).unwrap();
         let Ok(Reading::Found(observation)) = interpret("j", document.root()) else { panic!() };
         assert_eq!((observation.state, observation.error.unwrap().code.as_deref()), (State::Failed, Some("Ecs.0013")));
+        for odd in ["[\"Ecs.0013\"]", "{\"code\":\"Ecs.0013\"}", "{\"message\":\"Ecs.0013\"}"] {
+            let document =
+                Document::parse(format!(r#"{{"job_id":"j","status":"SUCCESS","error_code":{odd}}}"#).as_bytes())
+                    .unwrap();
+            let Ok(Reading::Found(observation)) = interpret("j", document.root()) else { panic!() };
+            assert_eq!(observation.error.unwrap().code.as_deref(), Some("Ecs.0013"), "{odd}");
+        }
         for nothing in ["null", "\"\"", "\"0\"", "0"] {
             let reply =
                 format!(r#"{{"job_id":"j","status":"SUCCESS","error_code":{nothing},"fail_reason":{nothing}}}"#);
