@@ -68,7 +68,7 @@ fn the_columns_say_what_it_is_how_far_it_is_and_why() {
 
     let output = bed.kubectl(&["get", "cloudop", "-o", "wide"]);
     let (columns, rows) = read(&output.stdout);
-    assert_eq!(columns[5..], ["AGE", "OPERATION", "UPSTREAM", "STARTED", "FINISHED", "MESSAGE"]);
+    assert_eq!(columns[5..], ["AGE", "OPERATION", "UPSTREAM", "ETA", "STARTED", "FINISHED", "MESSAGE"]);
     for (name, upstream, has_started, has_finished, message) in [
         ("blocked", "Pending", true, false, "it waits for someone to act there"),
         ("failed", "Failed", true, true, "no quota"),
