@@ -24,6 +24,7 @@ COPY .cargo .cargo
 COPY src src
 COPY benches/harness benches/harness
 COPY cli cli
+COPY tests/fuzz tests/fuzz
 COPY tests/simulator tests/simulator
 COPY tests/support tests/support
 
