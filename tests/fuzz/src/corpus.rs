@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::apis::{APIS, Ends, profiles};
+use crate::mutation::WORDS;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -62,7 +63,12 @@ pub fn found(target: &str) -> Vec<(String, Vec<u8>)> {
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let lines = |lines: &[&str]| lines.iter().map(|line| line.as_bytes().to_vec()).collect();
     match target {
-        "reply" => replies().into_iter().map(|(line, body)| format!("{line}\n{body}").into_bytes()).collect(),
+        "reply" => {
+            replies().into_iter().chain(worded()).map(|(line, body)| format!("{line}\n{body}").into_bytes()).collect()
+        }
+        "large" => {
+            replies().into_iter().chain(wordy()).map(|(line, body)| format!("{line}\n{body}").into_bytes()).collect()
+        }
         "page" => pages(),
         "refusal" => refusals(),
         "retry-after" => lines(&[
@@ -90,9 +96,14 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             "otcJob\nhttps://ecs\u{3002}eu-de.otc.t-systems.com",
         ]),
         "pem" => pems(),
-        "redaction" => {
-            lines(&["t0p/Secret+A=\nx 1 2 3", "p\"w\\d\n1\u{200b}", "aaaa\n111", "ab[redacted]\n1", "a b  c\n1 a\tb"])
-        }
+        "redaction" => lines(&[
+            "t0p/Secret+A=\nx 1 2 3",
+            "p\"w\\d\n1\u{200b}",
+            "aaaa\n111",
+            "\u{3ff}?>~~\n3 x",
+            "ab[redacted]\n1",
+            "a b  c\n1 a\tb",
+        ]),
         "text" => lines(&[
             "\u{8}plain words",
             "\u{4}\u{1b}]8;;http://x\u{1b}\\link",
@@ -134,6 +145,41 @@ fn replies() -> Vec<(String, String)> {
         }
     }
     replies
+}
+
+/// A reply of each API that is built in, once with each word that some API has.
+fn worded() -> Vec<(String, String)> {
+    let mut worded = Vec::new();
+    for api in APIS.iter() {
+        let Ends::BuiltIn { paths, .. } = &api.ends else { continue };
+        let is_one = |line: &str| line.split(' ').next() == Some(&api.name);
+        let place = |path: &str| format!("/{}", path.replace('.', "/"));
+        let known = replies().into_iter().filter(|(line, _)| is_one(line)).find_map(|(line, body)| {
+            let reply: Value = serde_json::from_str(&body).ok()?;
+            let at = paths.iter().map(|path| place(path)).find(|at| reply.pointer(at).is_some())?;
+            Some((line, reply, at))
+        });
+        let Some((line, mut reply, at)) = known else { continue };
+        for word in WORDS {
+            if let Some(place) = reply.pointer_mut(&at) {
+                *place = json!(word);
+            }
+            worded.push((line.clone(), reply.to_string()));
+        }
+    }
+    worded
+}
+
+/// A job whose parts have much to say, in letters that JSON writes as several.
+fn wordy() -> Vec<(String, String)> {
+    let text = "\u{1f600} \"quoted\" \\ and so on ";
+    let part = json!({"kind": "Job", "metadata": {"uid": "p"}, "spec": {"type": text},
+        "status": {"phase": "Failed", "reason": text, "message": text}});
+    let job = json!({"kind": "Job", "metadata": {"uid": "j"}, "spec": {"type": text, "resourceName": text, "resourceID": text,
+        "subJobs": [part]}, "status": {"phase": "Failed", "reason": text, "message": text}, "error": {"code": text, "message": text}});
+    let operation = json!({"id": "j", "status": "FAILED", "operationType": text, "progress": text, "target": format!("https://x/{text}"),
+        "targetName": text, "error": {"code": text, "detail": text, "instance": text}});
+    vec![("otcCceJob j".to_owned(), job.to_string()), ("numspotKubernetes j".to_owned(), operation.to_string())]
 }
 
 fn cases() -> Vec<PathBuf> {
@@ -188,6 +234,7 @@ fn refusals() -> Vec<Vec<u8>> {
 fn secrets() -> Vec<Vec<u8>> {
     let sets = [
         "token=eyJhbGciOiJub25lIn0.e30.s1gnature0",
+        "token=t0ken with spaces",
         "clientId=robot\nclientSecret=s3cret/+1 &0",
         "username=u\npassword=pass word 12\ndomainName=d",
         "accessKey=AK1\nsecretKey=sk-12345678\nsecurityToken=st-12345678",

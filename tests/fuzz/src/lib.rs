@@ -31,6 +31,7 @@ const fn raw(name: &'static str, longest: usize, run: fn(&[u8])) -> Target {
 
 pub const TARGETS: &[Target] = &[
     json("reply", 4096, replies::reply),
+    json("large", 2048, replies::large),
     json("page", 4096, replies::page),
     json("refusal", 1024, wire::refusal),
     raw("retry-after", 128, wire::retry_after),

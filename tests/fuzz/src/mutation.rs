@@ -103,7 +103,8 @@ pub const KEYS: [&str; 75] = [
     "clusterUID",
 ];
 
-const WORDS: [&str; 62] = [
+/// Words of some API's states, and what else may stand in a field.
+pub const WORDS: [&str; 62] = [
     "",
     " ",
     "0",
